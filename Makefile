@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# The testbed to work on, and for `make ssh` the guest in it (default: its only one).
+INVENTORY ?= inventories/emulated
+GUEST ?=
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+# ansible-core insists on UTF-8, which a bare system does not set.
+export LC_ALL := C.UTF-8
+export PYTHON
+export MOLECULE_GLOB := molecule/*/molecule.yml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv venv-dev pipeline ssh down check unit lint docs changelog sanity importer molecule test benchmarks build lock clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+# Use
+
+venv: $(VENV)/runtime.stamp ## the virtual environment .venv, as far as running playbooks needs it
+
+pipeline: $(VENV)/runtime.stamp ## bring the emulated host up, provision it, print the report, leave it running
+	$(BIN)/ansible-playbook -i $(INVENTORY) memlab.testbed.testbed_up memlab.testbed.provision
+
+ssh: $(VENV)/runtime.stamp ## log in to a running guest (GUEST=name)
+	@$(BIN)/python scripts/ssh.py $(INVENTORY) $(GUEST)
+
+down: $(VENV)/runtime.stamp ## remove the emulated host
+	$(BIN)/ansible-playbook -i $(INVENTORY) memlab.testbed.testbed_down
+
+build: $(VENV)/runtime.stamp ## the collection artifact, in the current directory
+	$(BIN)/ansible-galaxy collection build --force
+
+# Tests
+
+test: check sanity importer molecule ## all tests
+
+check: lint docs changelog unit ## the fast tests
+
+unit: $(VENV)/dev.stamp
+	$(BIN)/pytest
+
+lint: $(VENV)/dev.stamp
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline
+
+docs: $(VENV)/dev.stamp
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/antsibull-docs lint-collection-docs --plugin-docs .
+
+changelog: $(VENV)/dev.stamp
+	$(BIN)/antsibull-changelog lint
+
+sanity: $(VENV)/dev.stamp ## ansible-test sanity, all tests
+	scripts/sanity.sh
+
+importer: $(VENV)/runtime.stamp $(VENV)/importer.stamp ## galaxy-importer, a warning being a failure
+	scripts/importer.sh
+
+molecule: $(VENV)/dev.stamp ## all scenarios, on guests under QEMU
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/molecule test --all
+
+benchmarks: ## the command of each benchmark
+	@grep -rhs '^# Run: ' benchmarks | sed 's/^# Run: /  /'
+
+# Set-up
+
+venv-dev: $(VENV)/dev.stamp
+
+$(VENV)/runtime.stamp: requirements.txt scripts/venv.sh
+	@scripts/venv.sh $(VENV) requirements.txt $@
+	@mkdir -p $(VENV)/collections/ansible_collections/memlab
+	@ln -sfn ../../../.. $(VENV)/collections/ansible_collections/memlab/testbed
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/runtime.stamp
+	@scripts/venv.sh $(VENV) requirements-dev.txt $@
+
+$(VENV)/importer.stamp: requirements-importer.txt $(VENV)/runtime.stamp
+	@scripts/venv.sh $(VENV)/importer requirements-importer.txt $@
+
+$(VENV)/benchmarks.stamp: requirements-benchmarks.txt $(VENV)/runtime.stamp
+	@scripts/venv.sh $(VENV)/benchmarks requirements-benchmarks.txt $@
+
+lock: $(VENV)/dev.stamp ## the newest releases that requirements*.in allow, with their hashes
+	for name in requirements requirements-dev requirements-importer requirements-benchmarks; do \
+	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	        --no-header --no-annotate --output-file $$name.txt $$name.in || exit 1; \
+	done
+
+clean: ## remove what the targets above have made in the checkout
+	rm -rf $(VENV) .ansible .hypothesis .pytest_cache tests/output memlab-testbed-*.tar.gz

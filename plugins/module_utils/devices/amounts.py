@@ -1,0 +1,173 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which memory blocks a task means, and how many of them."""
+from __future__ import annotations
+
+import collections
+import re
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, identity
+from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, blocks_of_range, numbered, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+
+# what it is called; {key: value} as the task named it; memory.blocks.Block in address order; how many are to be online; zone or None;
+# True when blocks that are to be online are not there yet (check mode)
+Target = collections.namedtuple("Target", "who named blocks amount zone missing")
+
+
+def parse_count(text, available, unit, who):
+    """``all``, a number of blocks (``4``) or of bytes with a unit (``512M``) -> number of blocks.
+
+    :arg available: blocks there are.
+    :arg unit: bytes in a block.
+    Raises :class:`TestbedError`.
+    """
+    word = str(text).strip()
+    if word.lower() == "all":
+        return available
+    if re.fullmatch("[0-9]{1,18}", word):
+        count = int(word)
+    else:
+        size = parse_size(word, "%s: count" % who)
+        if size % unit:
+            raise TestbedError("%s: %s is not a multiple of this host's memory block, %s" % (who, word, format_size(unit)))
+        count = size // unit
+    if count > available:
+        raise TestbedError("%s: %d blocks are wanted, and it has %d of %s each" % (who, count, available, format_size(unit)),
+                           remedy="a bare number counts blocks; write bytes with a unit, as 512M")
+    return count
+
+
+def targets(host, entries, check_mode=False):
+    """Entries of the task -> list of :class:`Target`. Raises :class:`TestbedError` before anything has changed."""
+    unit, inventory = block_size(host), Inventory(host)
+    found, owners = [], {}
+    for entry in entries:
+        who, named, ids, missing = _blocks_of(host, inventory, entry, unit, check_mode)
+        blocks = read_blocks(host, ids)
+        gone = [number for number in ids if number not in blocks]
+        if gone and not missing:
+            raise TestbedError("%s: there is no memory block %d" % (who, gone[0]))
+        for number in ids:
+            if number in owners:
+                raise TestbedError("memory block %d is meant twice, by %s and by %s" % (number, owners[number], who))
+            owners[number] = who
+        zone = entry.get("zone") or "movable"
+        amount = 0
+        count = "all" if entry.get("count") is None else entry["count"]
+        if entry.get("state", "online") == "online":
+            amount = 0 if missing and not ids else parse_count(count, len(ids), unit, who)
+        elif str(count).lower() != "all":
+            raise TestbedError("%s: count goes with state: online: it says how many blocks are to be online" % who)
+        found.append(Target(who, named, list(blocks.values()), amount, zone, missing and entry.get("state", "online") == "online"))
+    _keep_boot_memory(host, found, unit)
+    return found
+
+
+def _blocks_of(host, inventory, entry, unit, check_mode):
+    """``(who, named, ids, missing)`` for one entry."""
+    ways = [key for key in ("memory_devices", "node", "start") if entry.get(key) is not None]
+    if len(ways) != 1:
+        raise TestbedError("name blocks in one way: memory_devices, or node, or start and size; found %s" % (", ".join(ways) or "none of them"))
+    if (entry.get("size") is not None) != (ways[0] == "start"):
+        raise TestbedError("start and size go together, and with nothing else")
+    if ways[0] == "memory_devices":
+        return _device_blocks(host, inventory, entry["memory_devices"], unit, check_mode)
+    if ways[0] == "node":
+        base = "/sys/devices/system/node/node%d" % entry["node"]
+        if not host.exists(base):
+            raise TestbedError("there is no memory node %d" % entry["node"])
+        return "node %d" % entry["node"], {"node": entry["node"]}, numbered(host.listdir(base), "memory"), False
+    try:
+        start = int(str(entry["start"]), 0)
+    except ValueError:
+        raise TestbedError("start: %.60r is not an address, such as 0x180000000" % (entry["start"],))
+    size = parse_size(entry["size"], "size")
+    if start < 0 or start % unit or size % unit or size == 0:
+        raise TestbedError("range %#x+%s does not begin and end at memory blocks, which are %s each" % (start, format_size(size), format_size(unit)))
+    if size // unit > 1 << 24:
+        raise TestbedError("range %#x+%s is more memory than any machine has" % (start, format_size(size)))
+    return "range %#x+%s" % (start, format_size(size)), {"start": "%#x" % start, "size": size}, list(blocks_of_range(start, size, unit)), False
+
+
+def _device_blocks(host, inventory, names, unit, check_mode):
+    members = inventory.members(names)
+    who = "memory device %s" % identity.describe_all(members)
+    named = {"memory_devices": list(names)}
+    if check_mode and inventory.region(members) is None:
+        return who, named, [], True
+    device = dax.read(host, inventory.dax_name(members))
+    ids = dax.whole_blocks(device, unit)[0]
+    if device.driver != "kmem":
+        if check_mode:
+            return who, named, ids, True
+        raise TestbedError("%s is not system RAM: its dax device is with %s" % (who, device.driver or "no driver"),
+                           remedy="give it to kmem with memlab.testbed.dax_device")
+    return who, named, ids, False
+
+
+def _keep_boot_memory(host, found, unit):
+    """Memory that no dax device brought is not moved from zone to zone: that would take the running system's own memory offline."""
+    hot = None
+    for target in found:
+        if "memory_devices" in target.named or not target.amount:
+            continue
+        if hot is None:
+            hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, unit)[0]}
+        for block in target.blocks:
+            if block.online and block.id not in hot and online.zone_kind(block.zone) != target.zone:
+                raise TestbedError("%s: memory block %d is online in zone %s and no dax device brought it: it is not moved to the %s zone"
+                                   % (target.who, block.id, block.zone, target.zone))
+
+
+def apply(host, entries, check_mode=False, timeout=60.0):
+    """The whole step, every target planned before the first block changes. Returns ``(changed, reports, before)``.
+
+    Raises :class:`memory.online.StoppedAtBlock`, whose ``results`` are then one report per target with what was done.
+    """
+    found = targets(host, entries, check_mode)
+    unit = block_size(host)
+    plans = [online.plan(target.blocks, target.amount, target.zone) for target in found]
+    before = [report(target, target.blocks, unit) for target in found]
+    if check_mode:
+        planned = [dict(report(target, target.blocks, unit), changed=bool(steps) or target.missing,
+                        results=[{"id": step.block, "action": step.word} for step in steps]) for target, steps in zip(found, plans)]
+        for target, entry in zip(found, planned):
+            entry.update(online=target.amount)
+        return any(entry["changed"] for entry in planned), planned, before
+    after = []
+    for target, steps in zip(found, plans):
+        try:
+            results = online.take(host, steps, timeout)
+        except online.StoppedAtBlock as exc:
+            after.append(dict(_now(host, target, unit), changed=True, results=exc.results))
+            exc.results = after
+            exc.summary = "%s: %s" % (target.who, exc.summary)
+            exc.details = ["%s has %d of %d blocks online now; blocks done before stay as they are" % (target.who, after[-1]["online"], after[-1]["blocks"])]
+            raise exc
+        after.append(dict(_now(host, target, unit), changed=bool(steps), results=results))
+    return any(entry["changed"] for entry in after), after, before
+
+
+def _now(host, target, unit):
+    return report(target, list(read_blocks(host, [block.id for block in target.blocks]).values()), unit)
+
+
+def report(target, blocks, unit):
+    """One target's state, in numbers that do not grow with it."""
+    awake = [block for block in blocks if block.online]
+    zones = {}
+    for block in awake:
+        kind = online.zone_kind(block.zone)
+        zones[kind] = zones.get(kind, 0) + 1
+    return dict(target.named, blocks=len(blocks), online=len(awake), bytes_online=len(awake) * unit, zones=zones,
+                nodes=sorted({node for block in blocks for node in block.nodes}))
+
+
+def outline(entry):
+    """The part of a report that is declared, for a diff."""
+    return {key: entry[key] for key in ("memory_devices", "node", "start", "size", "online", "zones") if key in entry}

@@ -1,0 +1,100 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Kernel-wide policies held back for the length of a step, and put back whatever happens.
+
+``drivers_autoprobe`` of the dax bus decides whether a new device is bound by itself; ``auto_online_blocks`` whether new
+memory goes online by itself. Both belong to the whole machine, so they are changed for as short as can be. What they
+were is noted in a file first: a run that was killed outright is put right by the next one.
+"""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import lock, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+
+AUTOPROBE = "/sys/bus/dax/drivers_autoprobe"
+AUTO_ONLINE = "/sys/devices/system/memory/auto_online_blocks"
+NOTES = lock.DIRECTORY + "/held.json"
+
+
+def autoprobe_off(host):
+    """No dax device is bound unless we bind it."""
+    return held(host, AUTOPROBE, "0")
+
+
+def auto_online_off(host):
+    """No new memory block goes online unless we put it online."""
+    return held(host, AUTO_ONLINE, "offline")
+
+
+@contextlib.contextmanager
+def held(host, path, value):
+    """Keep ``path`` at ``value``; yields what it was. Only under :func:`lock.exclusive`.
+
+    Raises :class:`TestbedError` at the end when somebody else changed it meanwhile: theirs is kept.
+    """
+    if not host.exists(path):
+        raise TestbedError("this kernel has no %s" % path, remedy="it needs memory hot-plug and dax support")
+    before = host.read(path)
+    if before == value:
+        yield before
+        return
+    _note(host, path, before, value)
+    try:
+        _write(host, path, value)
+        yield before
+    finally:
+        with signals.deferred():
+            found = host.read(path)
+            if found == value:
+                _write(host, path, before)
+            _note(host, path, None, None)
+    if found != value:
+        raise TestbedError("%s was set to %s by someone else while it had to stay at %s" % (path, found, value),
+                           remedy="find what sets it (a service, another tool), stop that, and run again")
+
+
+def restore_leftovers(host):
+    """Undo the holds of a run that was killed; returns lines saying what was put back."""
+    done = []
+    for path, (before, value) in _notes(host).items():
+        if host.read_optional(path) == value:
+            _write(host, path, before)
+            done.append("%s put back to %s, left at %s by a run that was killed" % (path, before, value))
+        _note(host, path, None, None)
+    return done
+
+
+def _write(host, path, value):
+    try:
+        host.write(path, value)
+    except OSError as exc:
+        raise TestbedError("cannot set %s to %s (%s)" % (path, value, errno_name(exc.errno)))
+
+
+def _notes(host):
+    text = host.read_optional(NOTES)
+    try:
+        notes = json.loads(text or "{}")
+        return {path: (before, value) for path, (before, value) in notes.items() if path in (AUTOPROBE, AUTO_ONLINE)}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _note(host, path, before, value):
+    notes = _notes(host)
+    notes.pop(path, None)
+    if value is not None:
+        notes[path] = (before, value)
+    place = host.path(NOTES)
+    if not notes:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(place)
+        return
+    with open(place + ".new", "w", encoding="ascii") as stream:
+        json.dump(notes, stream)
+    os.replace(place + ".new", place)

@@ -1,0 +1,46 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What every module that changes memory devices does first: be root, be alone, be able to put things back."""
+from __future__ import annotations
+
+import contextlib
+import os
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, lock, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+
+@contextlib.contextmanager
+def changing(host, check_mode=False, timeout=120.0):
+    """Yields lines about what an earlier, killed run had left and was put right. Nothing is locked or changed in check mode."""
+    if host.live and os.geteuid() != 0:
+        raise TestbedError("only root can read and change this", remedy="use become: true")
+    if check_mode:
+        yield []
+        return
+    with signals.as_errors(), lock.exclusive(host, timeout):
+        yield holds.restore_leftovers(host)
+
+
+class Undo(object):
+    """Steps back, run in reverse order when a later step fails."""
+
+    def __init__(self):
+        self._steps = []
+
+    def add(self, what, action, *arguments):
+        self._steps.append((what, action, arguments))
+
+    def run(self):
+        """Lines saying what was undone, and what could not be."""
+        lines = []
+        with signals.deferred():
+            while self._steps:
+                what, action, arguments = self._steps.pop()
+                try:
+                    action(*arguments)
+                    lines.append("undone: %s" % what)
+                except TestbedError as exc:
+                    lines.append("could not undo: %s: %s" % (what, exc.summary))
+        return lines

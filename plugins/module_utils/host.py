@@ -1,0 +1,199 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one door to the machine: files below a root path, and commands whose answer is always looked at.
+
+Every module of the collection reads and writes through a :class:`Host`, so that the same code runs on a live
+machine (``root="/"``) and on a recorded tree (any other root), where writing and running commands are refused.
+"""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+
+
+class Host(object):
+    """A machine as seen through its file tree.
+
+    :arg root: ``/`` for the machine we run on, or a directory holding a recorded ``proc`` and ``sys``.
+    """
+
+    def __init__(self, root="/"):
+        self.root = os.path.normpath(root)
+        self.live = self.root == "/"
+        if not os.path.isdir(self.root):
+            raise TestbedError("no directory %s to read a machine's state from" % self.root)
+
+    def path(self, name):
+        """The file's place on our disk: ``/proc/meminfo`` -> ``<root>/proc/meminfo``."""
+        return name if self.live else self.root + "/" + name.lstrip("/")
+
+    # reading
+
+    def exists(self, name):
+        return os.path.lexists(self.path(name))
+
+    def listdir(self, name):
+        """Sorted names in a directory, or ``[]`` where there is none: an absent subsystem is a state, not a fault."""
+        try:
+            return sorted(os.listdir(self.path(name)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def read_bytes(self, name):
+        """The whole file. Raises :class:`TestbedError` with the errno's name."""
+        try:
+            with open(self.path(name), "rb") as stream:
+                return stream.read()
+        except OSError as exc:
+            raise TestbedError("cannot read %s (%s)" % (name, errno_name(exc.errno)))
+
+    def read(self, name):
+        """The file as text, without the newline that sysfs puts at the end."""
+        return self.read_bytes(name).decode("utf-8", "replace").rstrip("\n")
+
+    def read_optional(self, name):
+        """As :meth:`read`, but ``None`` where the file is absent or the kernel will not answer for this object."""
+        try:
+            with open(self.path(name), "rb") as stream:
+                return stream.read().decode("utf-8", "replace").rstrip("\n")
+        except OSError:
+            return None
+
+    def read_each(self, directory, names, limit=64):
+        """Contents of many small files below one directory, in the order of ``names``.
+
+        :arg names: paths relative to ``directory`` (``memory32/state``).
+        :arg limit: bytes read of each file at most, in one read(2).
+        Returns a list of ``bytes`` without trailing newline, ``None`` where a file is absent, vanished or refused.
+        A host has tens of thousands of memory blocks: three system calls a file and nothing else.
+        """
+        found = []
+        try:
+            base = os.open(self.path(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return [None for name in names]
+        try:
+            open_, read, close, append, flags = os.open, os.read, os.close, found.append, os.O_RDONLY | os.O_CLOEXEC
+            for name in names:
+                try:
+                    descriptor = open_(name, flags, dir_fd=base)
+                except OSError:
+                    append(None)
+                    continue
+                try:
+                    append(read(descriptor, limit).rstrip(b"\n"))
+                except OSError:
+                    append(None)
+                finally:
+                    close(descriptor)
+        finally:
+            os.close(base)
+        return found
+
+    def open_binary(self, name):
+        """A :class:`BinaryFile` for reading parts of a large file. Raises ``OSError``: callers give the errno its meaning."""
+        return BinaryFile(self.path(name))
+
+    def read_int(self, name, base=0):
+        """A number in a file; ``base`` 0 accepts decimal and 0x. Raises :class:`TestbedError`."""
+        text = self.read(name)
+        try:
+            return int(text, base)
+        except ValueError:
+            raise TestbedError("%s does not hold a number: %r" % (name, text[:60]))
+
+    def link_name(self, name):
+        """Last part of a symbolic link's target (``driver`` -> ``kmem``), or ``None``."""
+        try:
+            return os.path.basename(os.readlink(self.path(name)))
+        except OSError:
+            return None
+
+    def resolve(self, name):
+        """A path with every link followed, as seen from the machine's own root."""
+        real = os.path.realpath(self.path(name))
+        if self.live:
+            return real
+        root = os.path.realpath(self.root)
+        return real[len(root):] if real.startswith(root + "/") else real
+
+    # changing
+
+    def write(self, name, value):
+        """Write one value to a sysfs or procfs file in one write(2). Raises ``OSError``: callers give the errno its meaning."""
+        self._refuse_recorded("write %s" % name)
+        descriptor = os.open(self.path(name), os.O_WRONLY)
+        try:
+            os.write(descriptor, value.encode("ascii"))
+        finally:
+            os.close(descriptor)
+
+    def run(self, argv, timeout=120):
+        """Run a command, return its standard output.
+
+        :arg argv: list of strings; no shell sees it.
+        :arg timeout: seconds; a tool that hangs in the kernel must not hang the play.
+        Raises :class:`TestbedError` carrying the command, its exit code and what it said.
+        """
+        self._refuse_recorded("run %s" % argv[0])
+        tool = shutil.which(argv[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")
+        if tool is None:
+            raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
+        try:
+            done = subprocess.run([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  timeout=timeout, check=False, env=dict(os.environ, LC_ALL="C"))
+        except subprocess.TimeoutExpired:
+            raise TestbedError("%s did not end within %d s" % (" ".join(argv), timeout))
+        errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        if done.returncode != 0:
+            raise TestbedError("%s failed with exit code %d" % (" ".join(argv), done.returncode), details=errors[-10:])
+        return done.stdout.decode("utf-8", "replace")
+
+    def wait_until(self, condition, what, timeout=30.0, interval=0.02):
+        """Poll ``condition`` until it returns something true, and return that.
+
+        For states the kernel reaches by itself and announces to nobody we could listen to. Raises
+        :class:`TestbedError` naming ``what`` when ``timeout`` seconds have passed.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            found = condition()
+            if found:
+                return found
+            if time.monotonic() >= deadline:
+                raise TestbedError("%s: not seen within %g s" % (what, timeout))
+            time.sleep(interval)
+
+    def _refuse_recorded(self, action):
+        if not self.live:
+            raise TestbedError("will not %s: %s is a recorded tree, not a machine" % (action, self.root))
+
+
+class BinaryFile(object):
+    """A file read by offset, for ``/proc/kcore`` and ``/proc/kpageflags``. A context manager."""
+
+    def __init__(self, path):
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        os.close(self._descriptor)
+
+    def read_at(self, offset, size):
+        """At most ``size`` bytes at ``offset``, fewer at the end of what the kernel will give. Raises ``OSError``."""
+        parts = []
+        while size > 0:
+            part = os.pread(self._descriptor, size, offset)
+            if not part:
+                break
+            parts.append(part)
+            offset += len(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

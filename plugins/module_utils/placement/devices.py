@@ -1,0 +1,115 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Dax devices and NVDIMM namespaces as sysfs shows them, with the identity that survives a reboot.
+
+Kernel: Documentation/ABI/testing/{sysfs-bus-dax,sysfs-bus-cxl,sysfs-bus-nvdimm}; drivers/dax/bus.c, drivers/nvdimm/namespace_devs.c (6.1 to 7.3).
+"""
+from __future__ import annotations
+
+import collections
+import re
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import blocks_of_range
+
+DAX = "/sys/bus/dax/devices"
+ND = "/sys/bus/nd/devices"
+MODES = {"kmem": "system-ram", "device_dax": "devdax"}
+INTENTS = {"0": "dram", "1": "device"}
+
+# ranges: ((physical address, bytes), ...) or None where only root may know; intent: device, dram, or None where the kernel has no knob;
+# place: the device's real path in sysfs
+DaxDevice = collections.namedtuple("DaxDevice", ("name", "driver", "intent", "target_node", "size", "ranges", "place"))
+
+
+def read_dax_devices(host):
+    """Every dax device, by name. Nothing is raised: what the kernel withholds is ``None``."""
+    found = []
+    for name in sorted(host.listdir(DAX), key=_by_number):
+        base = "%s/%s" % (DAX, name)
+        found.append(DaxDevice(name, host.link_name(base + "/driver"), INTENTS.get(host.read_optional(base + "/memmap_on_memory")),
+                               _number(host, base + "/target_node"), _number(host, base + "/size"), _ranges(host, base), host.resolve(base)))
+    return found
+
+
+def _ranges(host, base):
+    ranges = []
+    for entry in sorted([name for name in host.listdir(base) if re.match(r"mapping\d+$", name)], key=_by_number):
+        first, last = _number(host, "%s/%s/start" % (base, entry)), _number(host, "%s/%s/end" % (base, entry))
+        if first is None or last is None:
+            return None
+        ranges.append((first, last + 1 - first))
+    return tuple(ranges)
+
+
+def owners(devices, block_size):
+    """``{block id: name of the dax device that kmem made it of}``. Blocks that memory was not bound as are simply never asked for."""
+    return {number: device.name for device in devices if device.driver == "kmem" for start, size in device.ranges or ()
+            for number in blocks_of_range(start, size, block_size)}
+
+
+def origins(host, devices):
+    """``{dax device's name: {"region": ..., "memory_devices": [...], "namespace": ...}}``: what each device belongs to."""
+    memory = {device.name: device for device in cxl.memory_devices(host)}
+    found = {device.name: {"region": None, "memory_devices": [], "namespace": None} for device in devices}
+    for region in cxl.regions(host):
+        for name in region.dax:
+            if name in found:
+                members = [memory[member] for member in region.members if member in memory]
+                found[name].update(region=region.name, memory_devices=[
+                    {"name": member.name, "serial": member.serial, "pci": member.pci} for member in members])
+    namespaces = {entry["dax"]: entry for entry in read_namespaces(host) if entry["dax"]}
+    for device in devices:
+        # An NVDIMM's dax device is the child of a device of the same kind on the nd bus, which holds the namespace.
+        parent = device.place.split("/")[-2:-1]
+        if parent and parent[0] in namespaces:
+            entry = namespaces[parent[0]]
+            found[device.name]["namespace"] = {"name": entry["name"], "uuid": entry["uuid"]}
+    return found
+
+
+_NAMESPACE_MODES = {"memory": "fsdax", "dax": "devdax", "safe": "sector", "raw": "raw"}
+_MAPS = {"ram": "mem", "pmem": "dev"}
+
+
+def read_namespaces(host):
+    """The fact ``namespaces``, in ndctl's words. ``dax`` is the nd device behind a devdax namespace, ``map`` where the namespace's own memmap lies."""
+    names = host.listdir(ND)
+    holders = [name for name in names if re.match(r"(pfn|dax|btt)\d", name)]
+    held = {}
+    for holder in holders:
+        namespace = host.read_optional("%s/%s/namespace" % (ND, holder))
+        if namespace:
+            held[namespace] = holder
+    found = []
+    for name in sorted([name for name in names if name.startswith("namespace")], key=_by_number):
+        base = "%s/%s" % (ND, name)
+        size = _number(host, base + "/size")
+        if not size:
+            continue  # a seed: every region keeps an empty namespace to make the next one from
+        holder = held.get(name)
+        mapping = host.read_optional("%s/%s/mode" % (ND, holder)) if holder else None
+        found.append({"name": name, "mode": _NAMESPACE_MODES.get(host.read_optional(base + "/mode")), "size": size,
+                      "map": _MAPS.get(mapping, "none"), "dax": holder if holder and holder.startswith("dax") else None,
+                      "uuid": host.read_optional("%s/%s/uuid" % (ND, holder or name)) or None,
+                      "node": _number(host, base + "/target_node"), "overhead_bytes": _overhead(host, name, holder) if mapping == "pmem" else 0})
+    return found
+
+
+def _overhead(host, name, holder):
+    """Bytes of a namespace that its info block, memmap and padding take."""
+    whole, size = _number(host, "%s/%s/size" % (ND, name)), _number(host, "%s/%s/size" % (ND, holder))
+    return None if whole is None or size is None else whole - size
+
+
+def _number(host, name):
+    text = host.read_optional(name)
+    try:
+        return int(text, 0)
+    except (TypeError, ValueError):
+        return None
+
+
+def _by_number(name):
+    return [int(part) for part in re.findall(r"\d+", name)]

@@ -1,0 +1,102 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the proofs say of each block, put together. Where they disagree nothing is concluded: the block is unknown and there is a conflict."""
+from __future__ import annotations
+
+import collections
+
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import page_flags, page_tables, zone_accounting
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.page_tables import SELF, UNKNOWN
+
+# placement: as in page_tables, never None; nodes, runs: as in Location, empty where not known; proofs: names of the proofs it rests on
+Verdict = collections.namedtuple("Verdict", ("placement", "nodes", "runs", "proofs"))
+
+NOTHING = Verdict(UNKNOWN, (), (), ())
+
+
+def weigh(blocks, located, flags, accounts, geometry):
+    """``({block id: Verdict}, conflicts)``.
+
+    :arg blocks: ``{id: Block}`` ascending.
+    :arg located: ``{id: Location}``, empty where there is no such proof; :arg flags: ``{id: Flags}``, likewise;
+    :arg accounts: ``{node id: Account}``, likewise.
+    A conflict is a dict of ``first_block``, ``last_block``, ``node``, ``statements`` (proof -> what it says).
+    """
+    said = {}
+    disputed = []
+    for number in blocks:
+        location = located.get(number)
+        by_tables = location.placement if location else None
+        by_flags = page_flags.statement(flags[number], geometry) if number in flags else None
+        said[number] = (by_tables, by_flags)
+        if by_flags not in (None, page_flags.SELF, page_flags.NOT_SELF) or by_tables and by_flags and (by_tables == SELF) != (by_flags == page_flags.SELF):
+            disputed.append(number)
+    conflicts = [_block_conflict(blocks, said, first, last) for first, last in _alike(blocks, said, disputed)]
+    in_doubt = set(disputed)
+    confirmed = {}  # node -> account that fits what was said of its blocks
+    for node, account in accounts.items():
+        own = [number for number, block in blocks.items() if block.online and block.node == node]
+        conflict = _account_conflict(account, own, said)
+        if conflict is None:
+            confirmed[node] = account
+        else:
+            conflicts.append(dict(first_block=own[0], last_block=own[-1], node=node, statements=conflict))
+            in_doubt.update(own)
+    return {number: NOTHING if number in in_doubt else _verdict(block, located.get(number), said[number], confirmed.get(block.node), geometry)
+            for number, block in blocks.items()}, conflicts
+
+
+def _verdict(block, location, said, account, geometry):
+    by_tables, by_flags = said
+    if account is not None and not block.online:
+        account = None
+    if by_tables:
+        return Verdict(by_tables, location.nodes, location.runs, _PROOFS[True, by_flags is not None, account is not None])
+    whole = account is not None and account.hosted == account.online
+    if by_flags == page_flags.SELF or by_flags is None and whole:
+        memmap = geometry.memmap
+        return Verdict(SELF, ((block.node, memmap),), ((block.id * geometry.block_size, memmap),), _PROOFS[False, by_flags is not None, account is not None])
+    return NOTHING
+
+
+_PROOFS = {
+    (tables, flags, zones): tuple(name for name, spoke in (
+        (page_tables.NAME, tables), (page_flags.NAME, flags), (zone_accounting.NAME, zones)) if spoke)
+    for tables in (False, True) for flags in (False, True) for zones in (False, True)
+}
+
+
+def _account_conflict(account, own, said):
+    """``{proof: statement}`` where a node's figures do not fit what was said of its online blocks ``own``, else ``None``."""
+    statements = {}
+    for position, proof in enumerate((page_tables.NAME, page_flags.NAME)):
+        spoken = [said[number][position] for number in own]
+        if None not in spoken:
+            count = spoken.count(SELF)
+            if count != account.hosted:
+                statements[proof] = "%d of %d online blocks are self-hosted" % (count, len(own))
+    if not account.agrees:
+        statements["sysfs"] = "%d online blocks" % account.online
+    if not statements:
+        return None
+    statements[zone_accounting.NAME] = zone_accounting.statement(account)
+    return statements
+
+
+def _block_conflict(blocks, said, first, last):
+    by_tables, by_flags = said[first]
+    statements = {page_tables.NAME: by_tables, page_flags.NAME: by_flags}
+    return dict(first_block=first, last_block=last, node=blocks[first].node,
+                statements={proof: words for proof, words in statements.items() if words})
+
+
+def _alike(blocks, said, numbers):
+    """Runs of neighbouring blocks on one node of which the same was said."""
+    found = []
+    for number in numbers:
+        if found and found[-1][1] + 1 == number and said[number] == said[found[-1][0]] and blocks[number].node == blocks[found[-1][0]].node:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found

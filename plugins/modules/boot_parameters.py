@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Kernel boot parameters in GRUB's configuration."""
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: boot_parameters
+short_description: Set kernel boot parameters in a GRUB file of their own
+version_added: "0.1.0"
+description:
+  - Keeps kernel boot parameters in a file of their own below C(/etc/default/grub.d), and has C(update-grub) take it over.
+  - Parameters are whole words and compared as such. What else the host's configuration holds is left alone.
+  - The host is not rebooted. RV(reboot_needed) says whether it has to be.
+options:
+  name:
+    description: Part of the file's name, C(50-memlab-NAME.cfg). One name for each purpose, so that they do not overwrite each other.
+    type: str
+    required: true
+  parameters:
+    description:
+      - The parameters, one word each, such as V(memory_hotplug.memmap_on_memory=1) or V(memmap=4G$12G). Written as the kernel has to see them, without escapes.
+      - With O(state=absent), parameters to look for on the running kernel's command line, besides those in the file.
+    type: list
+    elements: str
+    default: []
+  state:
+    description: Whether the file is to be there, with exactly these parameters.
+    type: str
+    choices: [present, absent]
+    default: present
+requirements:
+  - C(update-grub), as Debian and Ubuntu have it.
+author:
+  - memlab.testbed contributors (@memlab)
+extends_documentation_fragment:
+  - memlab.testbed.attributes
+  - memlab.testbed.attributes.actiongroup_all
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  platform:
+    platforms: debian
+"""
+
+EXAMPLES = r"""
+- name: Allow memory blocks to hold their own memmap
+  memlab.testbed.boot_parameters:
+    name: memmap-on-memory
+    parameters:
+      - memory_hotplug.memmap_on_memory=1
+  register: boot
+
+- name: Reboot where that is needed
+  ansible.builtin.reboot:
+  when: boot.reboot_needed
+"""
+
+RETURN = r"""
+reboot_needed:
+  description: Whether the running kernel was started without these parameters, or with them where they are to be absent.
+  returned: success
+  type: bool
+file:
+  description: The file.
+  returned: success
+  type: str
+  sample: /etc/default/grub.d/50-memlab-memmap-on-memory.cfg
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot_line, session
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "parameters": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    host = Host()
+    name, parameters, present = module.params["name"], module.params["parameters"], module.params["state"] == "present"
+    try:
+        with session.changing(host, module.check_mode) as repaired:
+            changed, reboot_needed, before, after = boot_line.apply(host, name, parameters, present, module.check_mode)
+    except TestbedError as exc:
+        module.fail_json(**exc.fail_arguments())
+    diff = {"before": before, "after": after, "before_header": boot_line.path(name), "after_header": boot_line.path(name)}
+    module.exit_json(changed=changed or bool(repaired), reboot_needed=reboot_needed, file=boot_line.path(name), diff=diff)
+
+
+if __name__ == "__main__":
+    main()

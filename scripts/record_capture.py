@@ -1,0 +1,213 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Record what memlab.testbed.memmap_facts reads on a machine, as one archive that can be sent and looked at elsewhere.
+
+    python3 scripts/record_capture.py                      # as root, on the machine itself: writes memmap-capture-<release>.tgz
+    python3 scripts/record_capture.py --bundle record.pyz  # anywhere: makes one file to copy to a machine without this collection
+    python3 record.pyz                                   # there
+
+Unpack the archive and give its directory as ``sysroot``. Python 3.9 or newer, standard library only; nothing on the machine is changed.
+
+Recorded: memory blocks, nodes, zones, dax, CXL and NVDIMM objects below /sys and /proc, serial numbers of memory devices among them, and of the
+kernel's memory what the proofs found there (see module_utils/placement/capture.py). Not recorded: kernel virtual addresses, page tables,
+host name, the kernel command line except its words about memory.
+"""
+from __future__ import annotations
+
+import standalone  # pylint: disable=unused-import
+
+import argparse
+import fnmatch
+import io
+import os
+import re
+import stat
+import sys
+import tarfile
+import zipfile
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import capture, kernel, page_flags, page_tables
+
+# Read as they are. A star stands for one part of a path.
+FILES = (
+    "/proc/sys/kernel/osrelease",
+    "/proc/meminfo",
+    "/proc/zoneinfo",
+    "/sys/devices/system/memory/block_size_bytes",
+    "/sys/devices/system/memory/auto_online_blocks",
+    "/sys/devices/system/memory/memory*/state",
+    "/sys/devices/system/memory/memory*/valid_zones",
+    "/sys/devices/system/memory/memory*/removable",
+    "/sys/devices/system/node/node*/memory*",
+    "/sys/devices/system/node/node*/meminfo",
+    "/sys/devices/system/node/node*/cpulist",
+    "/sys/devices/system/node/node*/distance",
+    "/sys/module/memory_hotplug/parameters/*",
+    "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+    "/sys/kernel/security/lockdown",
+    "/sys/bus/dax/drivers_autoprobe",
+    "/sys/bus/dax/devices/*",
+    "/sys/bus/dax/drivers/*/*",
+    "/sys/bus/cxl/devices/*",
+    "/sys/bus/cxl/drivers/*/*",
+    "/sys/bus/nd/devices/*",
+    "/sys/bus/nd/drivers/*/*",
+)
+# Whole directories: devices, with what is below them, are wherever the links on their bus lead.
+DEVICES = ("/sys/bus/dax/devices", "/sys/bus/cxl/devices", "/sys/bus/nd/devices")
+DEPTH = 3
+# Reading wait_probe waits for the bus; power/ and the others say nothing of memory.
+LEFT_OUT = frozenset(("power", "firmware", "wait_probe", "CDAT", "firmware_node", "of_node"))
+LARGEST = 1 << 20
+MEMORY_WORDS = re.compile(r"^(memory_hotplug\.|memhp_|memmap=|mem=|efi=|hugetlb|movable_node|movablecore|kernelcore|numa|dax|cxl|nd_|libnvdimm|efi_fake_mem)")
+
+
+class Recording(object):
+    """Entries of the archive to be: ``{path: bytes}`` and ``{path: target of a symbolic link}``."""
+
+    def __init__(self, host):
+        self.host = host
+        self.files = {}
+        self.links = {}
+
+    def glob(self, pattern, done=""):
+        """Record everything that fits ``pattern``, from the directory ``done`` on."""
+        head, unused, rest = pattern.lstrip("/").partition("/")
+        names = fnmatch.filter(self.host.listdir(done or "/"), head) if "*" in head else [head]
+        for name in names:
+            if rest:
+                self.glob(rest, done + "/" + name)
+            else:
+                self.entry(done + "/" + name)
+
+    def entry(self, name):
+        """Record one file or link; what cannot be read is left out, as it would be for any reader."""
+        path = self.host.path(name)
+        try:
+            kind = os.lstat(path).st_mode
+            if stat.S_ISLNK(kind):
+                self.links[name] = os.readlink(path)
+            elif stat.S_ISREG(kind) and kind & 0o444:
+                with open(path, "rb") as stream:
+                    self.files[name] = stream.read(LARGEST)
+        except OSError:
+            return
+
+    def tree(self, name, depth=DEPTH):
+        """Record a device's directory."""
+        for entry in self.host.listdir(name):
+            place = name + "/" + entry
+            if entry in LEFT_OUT or place in self.files or place in self.links:
+                continue
+            self.entry(place)
+            path = self.host.path(place)
+            if depth and os.path.isdir(path) and not os.path.islink(path):
+                self.tree(place, depth - 1)
+
+    def archive(self):
+        """The same machine in the same state gives the same bytes inside."""
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w:gz", compresslevel=9) as archive:
+            for name in sorted(list(self.files) + list(self.links)):
+                member = tarfile.TarInfo("." + name)
+                member.mode = 0o644
+                if name in self.links:
+                    member.type, member.linkname = tarfile.SYMTYPE, self.links[name]
+                else:
+                    member.size = len(self.files[name])
+                archive.addfile(member, io.BytesIO(self.files.get(name, b"")))
+        return content.getvalue()
+
+
+def record(host):
+    """:class:`Recording` of a machine. Raises :class:`TestbedError` where it has no memory blocks."""
+    recording = Recording(host)
+    for pattern in FILES:
+        recording.glob(pattern)
+    for directory in DEVICES:
+        for name in host.listdir(directory):
+            recording.tree(host.resolve(directory + "/" + name))
+    recording.files["/proc/cmdline"] = _memory_words(host.read_optional("/proc/cmdline") or "")
+    recording.files["/proc/iomem"] = _physical_map(host.read_optional("/proc/iomem") or "")
+    recording.files[capture.RECORD] = _evidence(host).encode("ascii")
+    return recording
+
+
+def _evidence(host):
+    earlier = capture.load(host)
+    size = block_size(host)
+    blocks = read_blocks(host)
+    geometry = kernel.read_geometry(host, size, earlier.struct_page if earlier else None)
+    walk = _attempt(earlier.leaves if earlier else lambda: page_tables.read_leaves(host, list(blocks), size))
+    if not geometry.struct_page:
+        flags = TestbedError("the size of struct page is not known")
+    else:
+        flags = _attempt(earlier.flags if earlier else lambda: page_flags.read_flags(host, blocks, geometry))
+    return capture.dump(geometry.struct_page, walk, flags)
+
+
+def _attempt(action):
+    try:
+        return action()
+    except TestbedError as exc:
+        return exc
+
+
+def _memory_words(line):
+    """Of the kernel's command line only what is about memory: the rest may hold secrets."""
+    return (" ".join(word for word in line.split() if MEMORY_WORDS.match(word)) + "\n").encode("utf-8")
+
+
+def _physical_map(text):
+    """/proc/iomem without the lines that tell where the kernel itself lies (Kernel code, data, bss)."""
+    return "".join(line + "\n" for line in text.splitlines() if " : Kernel " not in line).encode("utf-8")
+
+
+def bundle(target):
+    """Write this tool and what it needs as one file that Python runs."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        here = os.path.dirname(os.path.abspath(__file__))
+        archive.write(os.path.join(here, "record_capture.py"), "__main__.py")
+        archive.write(os.path.join(here, "standalone.py"), "standalone.py")
+        directories = set()
+        for directory, unused, names in sorted(os.walk(os.path.join(standalone.ROOT, "plugins", "module_utils"))):
+            inside = os.path.relpath(directory, standalone.ROOT)
+            wanted = [name for name in sorted(names) if name.endswith(".py")]
+            for depth in range(1, len(inside.split(os.sep)) + 1):
+                parent = "/".join(inside.split(os.sep)[:depth]) + "/"
+                # Packages without __init__.py are only found in archives that list their directories.
+                if wanted and parent not in directories:
+                    directories.add(parent)
+                    archive.writestr(parent, "")
+            for name in wanted:
+                archive.write(os.path.join(directory, name), inside.replace(os.sep, "/") + "/" + name)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", metavar="FILE", help="the archive to write (default: memmap-capture-<release>.tgz)")
+    parser.add_argument("--sysroot", default="/", metavar="DIRECTORY", help="record this tree instead of the running machine")
+    parser.add_argument("--bundle", metavar="FILE", help="only write this tool as one file to run elsewhere")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.bundle:
+            bundle(chosen.bundle)
+            return "wrote %s: copy it to the machine and run it with python3, as root" % chosen.bundle
+        host = Host(chosen.sysroot)
+        output = chosen.output or "memmap-capture-%s.tgz" % (host.read_optional(kernel.OSRELEASE) or "unknown")
+        content = record(host).archive()
+        # Only root's eyes until the sender decides otherwise: physical addresses and serial numbers.
+        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            stream.write(content)
+        return "wrote %s, %d bytes" % (output, len(content))
+    except (TestbedError, OSError) as exc:
+        sys.exit("error: %s" % exc)
+
+
+if __name__ == "__main__":
+    print(main())

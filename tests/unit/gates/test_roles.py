@@ -1,0 +1,40 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Each role is complete, and what it documents is what it takes."""
+from __future__ import annotations
+
+import yaml
+
+
+def roles(collection):
+    return sorted(path for path in (collection / "roles").glob("*") if path.is_dir())
+
+
+def load(path):
+    return yaml.safe_load(path.read_text()) or {}
+
+
+def test_roles_have_the_same_files(collection):
+    for role in roles(collection):
+        for name in ("README.md", "defaults/main.yml", "tasks/main.yml", "meta/main.yml", "meta/argument_specs.yml"):
+            assert (role / name).is_file(), "%s: no %s" % (role.name, name)
+
+
+def test_defaults_and_argument_specs_agree(collection):
+    for role in roles(collection):
+        defaults = load(role / "defaults/main.yml")
+        options = {}
+        for entry_point in load(role / "meta/argument_specs.yml")["argument_specs"].values():
+            options.update(entry_point.get("options", {}))
+        # What has to be given has no default; everything else is in both places, with one value.
+        assert set(defaults) == {name for name, option in options.items() if not option.get("required")}, role.name
+        for name, option in options.items():
+            if "default" in option:
+                assert option["default"] == defaults[name], "%s: default of %s" % (role.name, name)
+
+
+def test_role_variables_carry_the_role_name(collection):
+    for role in roles(collection):
+        for name in load(role / "defaults/main.yml"):
+            assert name.startswith(role.name + "_"), "%s: %s" % (role.name, name)
