@@ -148,10 +148,10 @@ class Host(object):
             done = subprocess.run([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   timeout=timeout, check=False, env=dict(os.environ, LC_ALL="C"))
         except subprocess.TimeoutExpired:
-            raise TestbedError("%s did not end within %d s" % (" ".join(argv), timeout))
+            raise TestbedError("%s did not end within %d s" % (_shown(argv), timeout))
         errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
         if done.returncode != 0:
-            raise TestbedError("%s failed with exit code %d" % (" ".join(argv), done.returncode), details=errors[-10:])
+            raise TestbedError("%s failed with exit code %d" % (_shown(argv), done.returncode), details=errors[-10:])
         return done.stdout.decode("utf-8", "replace")
 
     def wait_until(self, condition, what, timeout=30.0, interval=0.02):
@@ -188,12 +188,16 @@ class BinaryFile(object):
 
     def read_at(self, offset, size):
         """At most ``size`` bytes at ``offset``, fewer at the end of what the kernel will give. Raises ``OSError``."""
-        parts = []
-        while size > 0:
-            part = os.pread(self._descriptor, size, offset)
-            if not part:
+        data = os.pread(self._descriptor, size, offset)
+        while 0 < len(data) < size:
+            more = os.pread(self._descriptor, size - len(data), offset + len(data))
+            if not more:
                 break
-            parts.append(part)
-            offset += len(part)
-            size -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            data += more
+        return data
+
+
+def _shown(argv):
+    """A command as an error's one line can hold it: whole, or its name alone when it is long."""
+    whole = " ".join(argv)
+    return whole if len(whole) <= 120 else argv[0]

@@ -39,7 +39,7 @@ options:
         description:
           - Bytes, or a number with K, M, G or T, or V(all) for as much as the devices and the memory window have.
           - A multiple of the host's memory block size, and of 256 MiB for each memory device.
-          - Regions cannot be resized. One with another size than is wanted is an error, and V(all) is content with any size.
+          - Regions cannot be resized. One with another size than is wanted is an error.
         type: str
         default: all
       root_decoder:

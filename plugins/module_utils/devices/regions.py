@@ -98,10 +98,23 @@ def needs_change(host, inventory, wanted):
     if wanted.size is not None and region.size != wanted.size:
         raise TestbedError("the region of %s has %s, wanted %s: regions cannot be resized" % (who, format_size(region.size), format_size(wanted.size)),
                            remedy="remove it first with state: absent")
+    if wanted.size is None:
+        _refuse_smaller(host, inventory, wanted, region)
     if not region.dax:
         raise TestbedError("the region of %s has no dax device" % who,
                            remedy="load dax_cxl (CONFIG_DEV_DAX_CXL), or remove the region with state: absent and make it again")
     return False
+
+
+def _refuse_smaller(host, inventory, wanted, region):
+    """``all`` is wanted: refuse a region that leaves capacity of its devices unused although its memory window has room."""
+    unused = min(device.ram for device in wanted.members) * region.ways - region.size
+    window = sum(decoder.size for decoder in cxl.root_decoders(host) if decoder.name == region.decoder)
+    room = window - sum(other.size for other in inventory.regions if other.decoder == region.decoder)
+    if min(unused, room) >= EXTENT * region.ways:
+        raise TestbedError("the region of %s has %s, wanted all: %s more is there, and regions cannot be resized"
+                           % (identity.describe_all(wanted.members), format_size(region.size), format_size(min(unused, room))),
+                           remedy="remove it first with state: absent, or say size: %s" % format_size(region.size))
 
 
 def _region_or_none(inventory, members):

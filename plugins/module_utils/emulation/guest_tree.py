@@ -139,7 +139,7 @@ def initrd(tree, release):
     entries.append(("bin/busybox", 0o100755, _content(busybox)))
     for path in modules:
         entries.append(("lib/" + _plain_name(path), 0o100644, _content(os.path.join(tree, "usr/lib/modules", release, path))))
-    entries.append(("init", 0o100755, _init_script([_plain_name(path) for path in modules]).encode("ascii")))
+    entries.append(("init", 0o100755, initrd_script([_plain_name(path) for path in modules]).encode("ascii")))
     return cpio(entries)
 
 
@@ -190,7 +190,8 @@ def _content(path):
     return lzma.decompress(data) if path.endswith(".xz") else data
 
 
-def _init_script(modules):
+def initrd_script(modules):
+    """The initrd's ``/init``: load the named modules, set the network up, mount the root, put the given files in place, go on."""
     lines = ["#!/bin/busybox sh", "b=/bin/busybox", "$b mount -t devtmpfs dev /dev", "$b mount -t proc proc /proc", "$b mount -t sysfs sys /sys"]
     lines += ["$b insmod /lib/%s" % name for name in modules]
     lines += ["$b ip link set lo up", "$b ip addr add %s dev eth0" % ADDRESS, "$b ip link set eth0 up", "$b ip route add default via %s" % GATEWAY]

@@ -17,6 +17,8 @@ NODES = "/sys/devices/system/node"
 
 # What valid_zones says of an online block whose pages belong to several zones; such a block cannot go offline.
 SEVERAL_ZONES = "none"
+# Pages of a block that is going offline are still in their zone.
+ONLINE = ("online", "going-offline")
 
 
 class Block(collections.namedtuple("Block", ("id", "state", "zones", "nodes"))):
@@ -31,8 +33,7 @@ class Block(collections.namedtuple("Block", ("id", "state", "zones", "nodes"))):
 
     @property
     def online(self):
-        # Pages of a block that is going offline are still in their zone.
-        return self.state in ("online", "going-offline")
+        return self.state in ONLINE
 
     @property
     def zone(self):
@@ -111,4 +112,4 @@ def blocks_of_range(start, size, block_size):
 def numbered(names, prefix):
     """``["memory7", "memory32", "uevent"]`` -> ``[7, 32]``."""
     length = len(prefix)
-    return sorted([int(name[length:]) for name in names if name.startswith(prefix) and name[length:].isdigit()])
+    return sorted([int(name[length:]) for name in names if name[:length] == prefix and name[length:].isdigit()])

@@ -114,7 +114,8 @@ def _ranges(blocks, verdicts, owners, size):
     for number, block in blocks.items():
         verdict = verdicts[number]
         # Bytes may differ within a range (shared pages); which nodes they are on may not.
-        alike = (block.state, block.zone, block.nodes, owners.get(number), verdict.placement, verdict.proofs, [node for node, unused in verdict.nodes])
+        home = verdict.nodes[0][0] if len(verdict.nodes) == 1 else tuple([node for node, unused in verdict.nodes])
+        alike = (block.state, block.zone, block.nodes, owners.get(number), verdict.placement, verdict.proofs, home)
         if alike != previous or members[-1] + 1 != number:
             members = []
             found.append((members, alike))

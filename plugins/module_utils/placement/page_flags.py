@@ -12,6 +12,7 @@ import collections
 import struct
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import ONLINE
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kcore import refusal
 
 NAME = "page_flags"
@@ -25,53 +26,64 @@ _NOPAGE = 1 << 20
 # start as PageOffline instead, and the reserved bit is gone.
 MARKERS = (_OWNER_PRIVATE | _RESERVED, _OWNER_PRIVATE)
 
-# first: word of the block's first page; run: how many pages in a row have it, counted up to one more than reserved; following: the word after the run
+# first: word of the block's first page; run: where that is a marker, how many pages in a row have it, counted up to one more than reserved, else 0;
+# following: the word after the run, or None
 Flags = collections.namedtuple("Flags", ("first", "run", "following"))
 
 SELF = "self"
 NOT_SELF = "not self"
 
 _WORD = struct.Struct("<Q")
+_MARKED = frozenset(_WORD.pack(marker) for marker in MARKERS)
 
 
 def read_flags(host, blocks, geometry):
     """``{block id: Flags}`` of the online blocks. Raises :class:`TestbedError` saying why there is no telling."""
     wanted = geometry.reserved
-    size = _WORD.size * (wanted + 1)
     stride = _WORD.size * geometry.pages
-    expected = [(_WORD.pack(marker) * wanted, marker) for marker in MARKERS]
     found = {}
     try:
         stream = host.open_binary(KPAGEFLAGS)
     except OSError as exc:
         raise TestbedError(refusal(host, KPAGEFLAGS, exc, "CAP_SYS_ADMIN", "CONFIG_PROC_PAGE_MONITOR"))
     with stream:
+        read = stream.read_at
+        unmarked = {}  # the word's bytes -> Flags: few words are ever first
+        # The kernel works out each word when it is asked, so one word is read first, or all of them after a block that needed all.
+        size, whole = _WORD.size, _WORD.size * (wanted + 1)
         for number, block in blocks.items():
-            if not block.online:
+            if block.state not in ONLINE:
                 continue
             try:
-                data = stream.read_at(number * stride, size)
+                data = read(number * stride, size)
+                first = data[:_WORD.size]
+                if first in unmarked:
+                    found[number] = unmarked[first]
+                    size = _WORD.size
+                elif first in _MARKED:
+                    if size != whole:
+                        size = whole
+                        data = read(number * stride, size)
+                    found[number] = _count(first, data, wanted)
+                elif len(first) == _WORD.size:
+                    found[number] = unmarked[first] = Flags(_WORD.unpack(first)[0], 0, None)
+                # Shorter: beyond the end of the file, the block was removed meanwhile.
             except OSError as exc:
                 raise TestbedError("cannot read %s (%s)" % (KPAGEFLAGS, errno_name(exc.errno)))
-            if len(data) < _WORD.size:
-                continue  # beyond the end of the file: the block was removed meanwhile
-            for run, marker in expected:
-                if data.startswith(run) and len(data) == size:
-                    following = _WORD.unpack_from(data, size - _WORD.size)[0]
-                    found[number] = Flags(marker, wanted if following != marker else wanted + 1, following)
-                    break
-            else:
-                found[number] = _leading(data)
     return found
 
 
-def _leading(data):
-    """:class:`Flags` of the words in ``data``."""
-    words = [word for (word,) in _WORD.iter_unpack(data[:len(data) // _WORD.size * _WORD.size])]
-    run = 1
-    while run < len(words) and words[run] == words[0]:
+def _count(first, data, wanted):
+    """:class:`Flags` of a block whose first page is marked. ``data``: the words of its first ``wanted`` + 1 pages."""
+    run = wanted
+    if not data.startswith(first * wanted):
+        run = 1
+        while data.startswith(first, run * _WORD.size):
+            run += 1
+    elif data.startswith(first, wanted * _WORD.size):
         run += 1
-    return Flags(words[0], run, words[run] if run < len(words) else None)
+    following = data[run * _WORD.size:(run + 1) * _WORD.size]
+    return Flags(_WORD.unpack(first)[0], run, _WORD.unpack(following)[0] if len(following) == _WORD.size else None)
 
 
 def statement(flags, geometry):

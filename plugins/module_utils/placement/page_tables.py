@@ -31,6 +31,9 @@ OTHER_NODE = "other_node"
 MIXED = "mixed"
 UNKNOWN = "unknown"
 
+# Of a block without any struct page mapped.
+NOWHERE = Location(None, (), ())
+
 _TABLE = struct.Struct("<512Q")
 
 
@@ -107,30 +110,43 @@ def locate(blocks, leaves, geometry):
     memmap, size = geometry.memmap, geometry.block_size
     located = {}
     index, count = 0, len(leaves)
-    hosted = {}  # nodes of a self-hosted block -> its Location's nodes
+    known = {}  # nodes of a block, nodes of its memmap -> word and nodes of its Location: few pairs, tens of thousands of blocks
     for number, block in blocks.items():
         start = number * memmap
+        end = start + memmap
         while index < count and leaves[index][0] + leaves[index][1] <= start:
             index += 1
-        if index < count and leaves[index] == (start, memmap, number * size):
-            if block.nodes not in hosted:
-                hosted[block.nodes] = ((block.node, memmap),)
-            located[number] = Location(SELF, hosted[block.nodes], ((number * size, memmap),))
+        if index == count or leaves[index][0] >= end:
+            located[number] = NOWHERE
             continue
-        pieces, ahead = [], index
-        while ahead < count and leaves[ahead][0] < start + memmap:
-            offset, length, physical = leaves[ahead]
-            skip = max(start - offset, 0)
-            pieces.append((physical + skip, min(offset + length, start + memmap) - offset - skip))
-            ahead += 1
-        located[number] = _located(block, distinct(pieces), blocks, size, memmap)
+        offset, length, physical = leaves[index]
+        physical += start - offset
+        home = blocks.get(physical // size)
+        if offset <= start and offset + length >= end and home and physical % size + memmap <= size:
+            # In one piece, within one block: nearly all are.
+            hosted = physical == number * size
+            pair = (block.nodes, home.nodes, hosted)
+            if pair not in known:
+                nodes = ((home.node, memmap),)
+                known[pair] = (SELF if hosted else _word(block, dict(nodes)), nodes)
+            word, nodes = known[pair]
+            located[number] = Location(word, nodes, ((physical, memmap),))
+        else:
+            located[number] = _located(block, distinct(_pieces(leaves, index, start, end)), blocks, size)
     return located
 
 
-def _located(block, pieces, blocks, size, memmap):
-    if pieces == ((block.id * size, memmap),):
-        # Two leaves that meet are joined; a block cut in the middle of a joined run comes here.
-        return Location(SELF, ((block.node, memmap),), pieces)
+def _pieces(leaves, index, start, end):
+    """Physical runs behind offsets ``start`` to ``end``, from leaf number ``index`` on."""
+    while index < len(leaves) and leaves[index][0] < end:
+        offset, length, physical = leaves[index]
+        skip = max(start - offset, 0)
+        yield physical + skip, min(offset + length, end) - offset - skip
+        index += 1
+
+
+def _located(block, pieces, blocks, size):
+    """:class:`Location` of a block whose memmap is in ``pieces``."""
     nodes = {}
     for physical, length in pieces:
         while length:
@@ -144,8 +160,7 @@ def _located(block, pieces, blocks, size, memmap):
 
 
 def _word(block, nodes):
-    if not nodes:
-        return None
+    """What to call a memmap that is on ``nodes`` (their ids are the keys) and is not just its block's first pages."""
     if None in nodes or not block.nodes:
         return UNKNOWN
     own = [node for node in nodes if node in block.nodes]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import ONLINE
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import page_flags, page_tables, zone_accounting
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.page_tables import SELF, UNKNOWN
 
@@ -25,31 +26,51 @@ def weigh(blocks, located, flags, accounts, geometry):
     """
     said = {}
     disputed = []
+    words = {None: None}  # Flags -> statement: few distinct ones
     for number in blocks:
         location = located.get(number)
         by_tables = location.placement if location else None
-        by_flags = page_flags.statement(flags[number], geometry) if number in flags else None
+        found = flags.get(number)
+        if found not in words:
+            words[found] = page_flags.statement(found, geometry)
+        by_flags = words[found]
         said[number] = (by_tables, by_flags)
-        if by_flags not in (None, page_flags.SELF, page_flags.NOT_SELF) or by_tables and by_flags and (by_tables == SELF) != (by_flags == page_flags.SELF):
+        if not _AGREE.get((by_tables, by_flags), False):
             disputed.append(number)
     conflicts = [_block_conflict(blocks, said, first, last) for first, last in _alike(blocks, said, disputed)]
     in_doubt = set(disputed)
     confirmed = {}  # node -> account that fits what was said of its blocks
+    accounted = {node: [] for node in accounts}
+    if accounts:
+        for number, block in blocks.items():
+            if block.state in ONLINE and block.node in accounted:
+                accounted[block.node].append(number)
     for node, account in accounts.items():
-        own = [number for number, block in blocks.items() if block.online and block.node == node]
+        own = accounted[node]
         conflict = _account_conflict(account, own, said)
         if conflict is None:
             confirmed[node] = account
         else:
             conflicts.append(dict(first_block=own[0], last_block=own[-1], node=node, statements=conflict))
             in_doubt.update(own)
-    return {number: NOTHING if number in in_doubt else _verdict(block, located.get(number), said[number], confirmed.get(block.node), geometry)
-            for number, block in blocks.items()}, conflicts
+    verdicts = {}
+    for number, block in blocks.items():
+        account = confirmed.get(block.node) if confirmed else None
+        verdicts[number] = NOTHING if number in in_doubt else _verdict(block, located.get(number), said[number], account, geometry)
+    return verdicts, conflicts
+
+
+# What may be said together: a statement of page_flags that is neither of its two words never may.
+_AGREE = {
+    (by_tables, by_flags): by_tables is None or by_flags is None or (by_tables == SELF) == (by_flags == page_flags.SELF)
+    for by_tables in (None, SELF, page_tables.SAME_NODE, page_tables.OTHER_NODE, page_tables.MIXED, UNKNOWN)
+    for by_flags in (None, page_flags.SELF, page_flags.NOT_SELF)
+}
 
 
 def _verdict(block, location, said, account, geometry):
     by_tables, by_flags = said
-    if account is not None and not block.online:
+    if account is not None and block.state not in ONLINE:
         account = None
     if by_tables:
         return Verdict(by_tables, location.nodes, location.runs, _PROOFS[True, by_flags is not None, account is not None])

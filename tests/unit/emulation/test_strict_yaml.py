@@ -30,6 +30,12 @@ def test_a_mistake_is_one_line(text, message):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_without_pyyaml_the_error_says_so(monkeypatch):
+    monkeypatch.setattr(strict_yaml, "yaml", None)
+    with pytest.raises(TestbedError, match="^PyYAML is not installed: install ansible-core"):
+        strict_yaml.read("a: 1")
+
+
 def test_merged_keys_are_no_duplicates():
     text = "base: &b {a: 1, c: 1}\nchild: &k {<<: *b, a: 2}\nlast: {<<: *k, a: 3}\n"
     assert strict_yaml.read(text) == {"base": {"a": 1, "c": 1}, "child": {"a": 2, "c": 1}, "last": {"a": 3, "c": 1}}

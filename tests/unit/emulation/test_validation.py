@@ -95,6 +95,9 @@ MISTAKES = [
     ("cxl.host_bridges.1.root_ports.0.device", "mem_d", "cxl.host_bridges[1].root_ports[0]: holds either a device or a switch, not both"),
     ("cxl", {"host_bridges": bridges(17)}, "cxl.host_bridges: 17 are more than the 16 that QEMU can have"),
     ("cxl", {"host_bridges": bridges(1, 33)}, "cxl.host_bridges[0].root_ports: 33 are more than the 32 of one bus"),
+    ("cxl.host_bridges.1.root_ports.0.switch.downstream_ports", [{"name": "d%d" % number} for number in range(33)],
+     "cxl.host_bridges[1].root_ports[0].switch.downstream_ports: 33 are more than the 32 of one bus"),
+    ("vars.answer", [{1: 2}], "vars.answer[0].1: a key has to be text"),
     ("cxl", {"host_bridges": bridges(8, 30)}, "cxl.host_bridges: their ports need 248 bus numbers, there are 244"),
     # windows
     ("cxl.windows.0.targets", ["hb2"], "cxl.windows[0].targets[0]: no host bridge is called hb2; did you mean hb1?"),

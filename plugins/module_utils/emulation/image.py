@@ -1,0 +1,227 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Guest images: a Debian root file system, its kernel and an initrd, kept under the digest of what they were made from.
+
+An image is a directory of the cache with ``root.img`` (ext4, sparse), ``kernel``, ``initrd`` and ``manifest.json``. It is built beside its
+place and moved there when it is complete, so that what is there is whole.
+"""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import tempfile
+
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import guest_tree, kernel_image, locks
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import images_directory
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+# To be counted up when an image made from the same inputs would come out different.
+RECIPE = 1
+
+# What every guest needs: to boot, to be reached, to run modules, and the tools of the trade.
+PACKAGES = ("systemd-sysv", "udev", "kmod", "iproute2", "openssh-server", "python3-minimal", "libpython3-stdlib", "ndctl", "daxctl", "cxl", "busybox-static")
+
+# Bytes on the cache's disk that a build takes at its worst: archive, unpacked tree and file system beside each other.
+BUILD_SPACE = 3 * G
+
+# Paths that no guest reads.
+_EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
+
+
+def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk_size=4 * G, tuned=True):
+    """Everything that an image depends on, as JSON types.
+
+    :arg suite: Debian suite.
+    :arg packages: packages beside :data:`PACKAGES`.
+    :arg kernel_package: the kernel's package; by default Debian's meta package for this architecture.
+    :arg backports_kernel: take the kernel from the suite's backports.
+    :arg disk_size: bytes of the root file system; it is sparse.
+    :arg tuned: ``False`` leaves services, initrd and boot parameters as Debian has them: the yardstick for boot times.
+    """
+    found = {
+        "recipe": RECIPE,
+        "architecture": platform.machine(),
+        "suite": suite,
+        "packages": sorted(set(PACKAGES) | set(packages)),
+        "kernel_package": kernel_package or "linux-image-amd64",
+        "backports_kernel": backports_kernel,
+        "disk_size": disk_size,
+        "tuned": tuned,
+    }
+    if tuned:
+        # The initrd's recipe is code; its script stands for it.
+        parts = [guest_tree.overlay_archive(), guest_tree.initrd_script([]).encode("ascii"), repr(guest_tree.INITRD_MODULES).encode("ascii")]
+        found["tuning"] = hashlib.sha256(b"\0".join(parts)).hexdigest()
+    return found
+
+
+def digest(wanted):
+    """Key of an image: the digest of its inputs."""
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode("utf-8")).hexdigest()[:20]
+
+
+def directory(wanted):
+    return os.path.join(images_directory(), "%s-%s" % (wanted["suite"], digest(wanted)))
+
+
+def manifest(path):
+    """The manifest of the image in a directory, or ``None`` where there is no image."""
+    try:
+        with open(os.path.join(path, "manifest.json"), encoding="utf-8") as stream:
+            return json.load(stream)
+    except (OSError, ValueError):
+        return None
+
+
+def ensure(host, wanted):
+    """Build the image unless it is there. Returns (changed, directory, manifest). Raises :class:`TestbedError`."""
+    place = directory(wanted)
+    found = manifest(place)
+    if found is not None:
+        return False, place, found
+    try:
+        os.makedirs(images_directory(), exist_ok=True)
+    except OSError as exc:
+        raise TestbedError("cannot make the image cache %s (%s)" % (images_directory(), exc.strerror))
+    with locks.held(place + ".lock", "the image %s" % os.path.basename(place), patience=600):
+        found = manifest(place)
+        if found is not None:
+            return False, place, found
+        _need_space(images_directory())
+        with _work_directory(place) as work:
+            found = _build(host, wanted, work)
+            shutil.rmtree(place, ignore_errors=True)
+            os.rename(os.path.join(work, "image"), place)
+    return True, place, found
+
+
+def _need_space(path):
+    free = shutil.disk_usage(path).free
+    if free < BUILD_SPACE:
+        raise TestbedError("no room for a guest image: %s has %s free, building takes up to %s" % (path, format_size(free >> 20 << 20), format_size(BUILD_SPACE)),
+                           remedy="free disk space, or set MEMLAB_CACHE to a directory that has it")
+
+
+@contextlib.contextmanager
+def _work_directory(place):
+    work = tempfile.mkdtemp(prefix="." + os.path.basename(place) + "-", dir=os.path.dirname(place))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _build(host, wanted, work):
+    image, tree, archive = os.path.join(work, "image"), os.path.join(work, "tree"), os.path.join(work, "root.tar")
+    os.mkdir(image)
+    os.mkdir(tree)
+    try:
+        host.run(_mmdebstrap(wanted, work, archive), timeout=1800)
+        # Without root, fakeroot remembers who owns what between unpacking and packing.
+        fakeroot = [] if os.geteuid() == 0 else ["fakeroot", "-i", os.path.join(work, "owners"), "-s", os.path.join(work, "owners"), "--"]
+        if fakeroot:
+            open(os.path.join(work, "owners"), "w", encoding="ascii").close()
+        host.run(fakeroot + ["tar", "--extract", "--numeric-owner", "--exclude=./dev/*", "--file", archive, "--directory", tree], timeout=600)
+        os.unlink(archive)
+        release = _kernel_release(tree)
+        _kernel_and_initrd(host, wanted, tree, release, image, work)
+        found = {"inputs": wanted, "kernel": release, "packages": _packages(tree),
+                 "kernel_parameters": list(guest_tree.KERNEL_PARAMETERS) if wanted["tuned"] else []}
+        root = os.path.join(image, "root.img")
+        with open(root, "wb") as stream:
+            stream.truncate(wanted["disk_size"])
+        host.run(fakeroot + ["mke2fs", "-q", "-t", "ext4", "-F", "-L", "memlab", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", tree, root], timeout=600)
+        with open(os.path.join(image, "manifest.json"), "w", encoding="utf-8") as stream:
+            json.dump(found, stream, indent=1, sort_keys=True)
+    except OSError as exc:
+        raise TestbedError("building the guest image failed: %s" % exc)
+    except TestbedError as exc:
+        if any("No space left" in line for line in exc.details) or shutil.disk_usage(work).free < (64 << 20):
+            raise TestbedError("the disk ran full while the guest image was built in %s" % images_directory(), details=[exc.summary] + exc.details[-3:],
+                               remedy="free %s there, or set MEMLAB_CACHE to a directory that has it" % format_size(BUILD_SPACE))
+        raise
+    return found
+
+
+def _mmdebstrap(wanted, work, archive):
+    """The command that makes the root file system. No mirror is named: it is mmdebstrap's own default.
+
+    The hooks are mmdebstrap's shell snippets; ``$1`` is the new root, and what is put into them is quoted.
+    """
+    suite = wanted["suite"]
+    argv = ["mmdebstrap", "--quiet", "--variant=apt", "--format=tar", "--mode=" + ("root" if os.geteuid() == 0 else "unshare"),
+            "--include=" + ",".join(wanted["packages"] + [wanted["kernel_package"]])]
+    argv += ["--dpkgopt=path-exclude=" + pattern for pattern in _EXCLUDED]
+    if wanted["backports_kernel"]:
+        argv += ["--setup-hook=" + hook for hook in _backports_hooks(suite)]
+    if wanted["tuned"]:
+        overlay = os.path.join(work, "overlay.tar")
+        with open(overlay, "wb") as stream:
+            stream.write(guest_tree.overlay_archive())
+        # The initrd is our own, so Debian's need not be made; dpkg is to keep the file that says so.
+        argv += ["--dpkgopt=force-confold",
+                 "--essential-hook=mkdir -p \"$1/etc/initramfs-tools\" && echo update_initramfs=no > \"$1/etc/initramfs-tools/update-initramfs.conf\"",
+                 "--customize-hook=tar-in %s /" % shlex.quote(overlay),
+                 "--customize-hook=touch -d @4000000000 \"$1/etc/.updated\" \"$1/var/.updated\""]
+    else:
+        argv.append("--customize-hook=chroot \"$1\" systemctl --quiet enable systemd-networkd ssh")
+    # Host keys belong to a guest, not to an image.
+    return argv + ["--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*", suite, archive]
+
+
+def _backports_hooks(suite):
+    """Add the suite's backports on the mirror that mmdebstrap has just written down, and let only the kernel come from there."""
+    backports = suite + "-backports"
+    yield "sed -n %s \"$1/etc/apt/sources.list\" > \"$1/etc/apt/sources.list.d/backports.list\"" % shlex.quote("s/ %s main/ %s main/p" % (suite, backports))
+    pin = "Package: linux-image-* linux-base linux-binary-*\nPin: release n=%s\nPin-Priority: 600\n" % backports
+    yield "mkdir -p \"$1/etc/apt/preferences.d\" && printf %%b %s > \"$1/etc/apt/preferences.d/backports\"" % shlex.quote(pin.replace("\n", "\\n"))
+
+
+def _kernel_release(tree):
+    releases = [name[len("vmlinuz-"):] for name in sorted(os.listdir(os.path.join(tree, "boot"))) if name.startswith("vmlinuz-")]
+    if len(releases) != 1:
+        raise TestbedError("the image has %d kernels (%s), not one" % (len(releases), ", ".join(releases) or "none"))
+    return releases[0]
+
+
+def _kernel_and_initrd(host, wanted, tree, release, image, work):
+    packed = os.path.join(tree, "boot", "vmlinuz-" + release)
+    if not wanted["tuned"]:
+        shutil.copyfile(packed, os.path.join(image, "kernel"))
+        shutil.copyfile(os.path.join(tree, "boot", "initrd.img-" + release), os.path.join(image, "initrd"))
+        return
+
+    def zstd(data):
+        source, target = os.path.join(work, "kernel.zst"), os.path.join(work, "kernel.elf")
+        with open(source, "wb") as stream:
+            stream.write(data)
+        host.run(["zstd", "--quiet", "--decompress", source, "-o", target])
+        with open(target, "rb") as stream:
+            return stream.read()
+
+    with open(packed, "rb") as stream:
+        data = stream.read()
+    elf = kernel_image.unpack(data, zstd)
+    with open(os.path.join(image, "kernel"), "wb") as stream:
+        stream.write(elf if kernel_image.has_pvh_entry(elf) else data)
+    with open(os.path.join(image, "initrd"), "wb") as stream:
+        stream.write(guest_tree.initrd(tree, release))
+
+
+def _packages(tree):
+    """Package to version, from dpkg's own records."""
+    found, name = {}, None
+    with open(os.path.join(tree, "var/lib/dpkg/status"), encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("Package: "):
+                name = line.split()[1]
+            elif line.startswith("Version: "):
+                found[name] = line.split()[1]
+    return found

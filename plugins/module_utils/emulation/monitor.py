@@ -1,0 +1,77 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""QMP, QEMU's control protocol, for code that is not asynchronous. The protocol itself is the library qemu.qmp's work."""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+try:
+    from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
+    MISSING = None
+except ImportError as exc:
+    MISSING = str(exc)
+
+# Seconds for one command. Saving or loading a guest's memory runs in the background of QEMU and is asked for.
+PATIENCE = 30.0
+
+
+class Monitor(object):
+    """One QMP connection, made through the directory that holds the socket (a socket's own path may be 107 bytes at most)."""
+
+    def __init__(self, directory, socket="qmp.sock"):
+        if MISSING is not None:
+            raise TestbedError("the Python library qemu.qmp is missing on the controller (%s)" % MISSING, remedy="pip install qemu.qmp")
+        self._loop = asyncio.new_event_loop()
+        self._client = QMPClient("memlab")
+        self._events = EventListener(names={"DEVICE_DELETED"})
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._wait(self._client.connect("/proc/self/fd/%d/%s" % (descriptor, socket)))
+            self._client.register_listener(self._events)
+        except BaseException:
+            self._loop.close()
+            raise
+        finally:
+            os.close(descriptor)
+
+    def execute(self, command, arguments=None):
+        """The command's answer. Raises :class:`TestbedError` with what QEMU said."""
+        return self._wait(self._client.execute(command, arguments), command)
+
+    def wait_deleted(self, device, timeout):
+        """Wait for DEVICE_DELETED of the device with that id; ``False`` when ``timeout`` seconds passed without it."""
+        async def listen():
+            async for event in self._events:
+                if event["data"].get("device") == device:
+                    return True
+            return False
+        try:
+            return self._loop.run_until_complete(asyncio.wait_for(listen(), timeout))
+        except asyncio.TimeoutError:
+            return False
+
+    def close(self):
+        with contextlib.suppress(QMPError, OSError, asyncio.TimeoutError):
+            self._loop.run_until_complete(asyncio.wait_for(self._client.disconnect(), PATIENCE))
+        self._loop.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def _wait(self, awaitable, command="connecting"):
+        try:
+            return self._loop.run_until_complete(asyncio.wait_for(awaitable, PATIENCE))
+        except ExecuteError as exc:
+            raise TestbedError("QEMU refused %s: %s" % (command, exc))
+        except asyncio.TimeoutError:
+            raise TestbedError("QEMU did not answer %s within %d s" % (command, PATIENCE))
+        except (QMPError, OSError, EOFError) as exc:
+            raise TestbedError("QEMU cannot be talked to (%s): %s" % (command, exc))
