@@ -144,15 +144,20 @@ class Host(object):
         tool = shutil.which(argv[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")
         if tool is None:
             raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
-        try:
-            done = subprocess.run([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  timeout=timeout, check=False, env=dict(os.environ, LC_ALL="C"))
-        except subprocess.TimeoutExpired:
-            raise TestbedError("%s did not end within %d s" % (_shown(argv), timeout))
-        errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        if done.returncode != 0:
-            raise TestbedError("%s failed with exit code %d" % (_shown(argv), done.returncode), details=errors[-10:])
-        return done.stdout.decode("utf-8", "replace")
+        with subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=dict(os.environ, LC_ALL="C")) as running:
+            try:
+                output, errors = running.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                _end(running)
+                raise TestbedError("%s did not end within %d s" % (_shown(argv), timeout))
+            except BaseException:
+                _end(running)
+                raise
+        if running.returncode != 0:
+            raise TestbedError("%s failed with exit code %d" % (_shown(argv), running.returncode),
+                               details=errors.decode("utf-8", "replace").strip().splitlines()[-10:])
+        return output.decode("utf-8", "replace")
 
     def wait_until(self, condition, what, timeout=30.0, interval=0.02):
         """Poll ``condition`` until it returns something true, and return that.
@@ -201,3 +206,13 @@ def _shown(argv):
     """A command as an error's one line can hold it: whole, or its name alone when it is long."""
     whole = " ".join(argv)
     return whole if len(whole) <= 120 else argv[0]
+
+
+def _end(running, patience=15):
+    """End a child politely first: a tool that is killed leaves behind what it would have cleaned up."""
+    running.terminate()
+    try:
+        running.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        running.communicate()

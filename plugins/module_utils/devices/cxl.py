@@ -15,8 +15,9 @@ import re
 BUS = "/sys/bus/cxl/devices"
 DAX_BUS = "/sys/bus/dax/devices"
 
-# name; serial number; PCI address; bytes of volatile and of persistent capacity; the host bridge it is below, such as pci0000:0c
-MemoryDevice = collections.namedtuple("MemoryDevice", "name serial pci ram pmem bridge")
+# name; serial number; PCI address; bytes of volatile and of persistent capacity; the host bridge it is below, such as pci0000:0c;
+# True when the driver cxl_mem has set it up
+MemoryDevice = collections.namedtuple("MemoryDevice", "name serial pci ram pmem bridge enabled")
 
 # name; first byte and bytes of the window; ways and bytes of granularity of its own interleaving; kinds of regions it takes; host bridges it leads to
 RootDecoder = collections.namedtuple("RootDecoder", "name start size ways granularity ram pmem bridges")
@@ -52,7 +53,8 @@ def memory_devices(host):
         addresses = [part for part in parts if _PCI_ADDRESS.fullmatch(part)]
         bridges = [part for part in parts if _HOST_BRIDGE.fullmatch(part)]
         found.append(MemoryDevice(name, _number(host, base + "/serial"), addresses[-1] if addresses else "?",
-                                  _number(host, base + "/ram/size"), _number(host, base + "/pmem/size"), bridges[0] if bridges else None))
+                                  _number(host, base + "/ram/size"), _number(host, base + "/pmem/size"), bridges[0] if bridges else None,
+                                  host.link_name(base + "/driver") is not None))
     return found
 
 

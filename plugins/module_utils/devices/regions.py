@@ -164,6 +164,9 @@ def _check_room(host, inventory, wanted):
     decoder = choose_decoder(cxl.root_decoders(host), wanted)
     who = identity.describe_all(wanted.members)
     for device in wanted.members:
+        if not device.enabled:
+            raise TestbedError("memory device %s is there, but its driver cxl_mem could not set it up" % identity.describe(device),
+                               remedy="the kernel log says why; under QEMU a reboot leaves a device with decoding switched on, which only a power cycle clears")
         if device.ram == 0:
             raise TestbedError("memory device %s has no volatile capacity (%s persistent)" % (identity.describe(device), format_size(device.pmem)),
                                remedy="a ram region needs volatile capacity")
@@ -186,8 +189,6 @@ def make(host, wanted):
     decoder = choose_decoder(cxl.root_decoders(host), wanted)
     argv = ["cxl", "create-region", "-t", "ram", "-d", decoder.name]
     argv += [] if wanted.size is None else ["-s", str(wanted.size)]
-    undo = session.Undo()
-    undo.add("the region of %s" % identity.describe_all(wanted.members), remove, host, wanted)
     try:
         try:
             host.run(argv + ["-m"] + [device.name for device in wanted.members])
@@ -198,7 +199,10 @@ def make(host, wanted):
         # dax_cxl makes the device from a work queue in newer kernels: it is not there when the tool returns
         host.wait_until(lambda: _region_with_dax(host, wanted.members), "dax device of the region of %s" % identity.describe_all(wanted.members))
     except TestbedError as exc:
-        exc.details = exc.details + undo.run()
+        if _region_or_none(Inventory(host), wanted.members) is not None:
+            undo = session.Undo()
+            undo.add("the region of %s" % identity.describe_all(wanted.members), remove, host, wanted)
+            exc.details = exc.details + undo.run()
         raise exc
 
 

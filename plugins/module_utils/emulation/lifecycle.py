@@ -1,0 +1,184 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What can be asked for of a guest: present, absent, restarted, powercycled, and which memory devices are plugged in."""
+from __future__ import annotations
+
+import json
+import os
+
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, locks, process, qemu_arguments, testbed_file, warm
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import testbed_directory
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+# Seconds that a guest may take to let go of a memory device (the PCIe attention button's five are part of it).
+_UNPLUG_PATIENCE = 90
+
+
+def physical_memory():
+    """Bytes of RAM of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def find(path, name, image=None, ssh_port=0):
+    """The :class:`Machine` for a guest of a testbed file. Raises :class:`TestbedError`, also for a file that could not be started."""
+    testbed = testbed_file.load(path, physical_memory())
+    if name not in testbed.guests:
+        raise TestbedError("%s declares no guest %s (it has %s)" % (os.path.basename(path), name, ", ".join(testbed.guests)))
+    return Machine(testbed.name, testbed.guests[name], image, ssh_port)
+
+
+def apply(host, machine, state, options, check):
+    """Bring a guest into ``state``. Returns a dict: changed, running, ssh_port, pid, start (warm, cold or none), accelerator, why, plugged.
+
+    :arg options: ``timeout`` (seconds), ``warm`` (bool), ``kernel_parameters`` (list or ``None``), ``plugged`` (list or ``None``), ``forget`` (bool).
+    """
+    os.makedirs(testbed_directory(machine.testbed), mode=0o700, exist_ok=True)
+    lock = os.path.join(testbed_directory(machine.testbed), machine.guest.name + ".lock")
+    with locks.held(lock, "guest %s of testbed %s" % (machine.guest.name, machine.testbed)):
+        if state == "absent":
+            return _absent(machine, options, check)
+        return _present(host, machine, state, options, check)
+
+
+def _absent(machine, options, check):
+    there = os.path.isdir(machine.directory)
+    snapshot = os.path.join(testbed_directory(machine.testbed), "warm", machine.guest.name)
+    changed = there or (options["forget"] and os.path.isdir(snapshot))
+    if changed and not check:
+        machine.stop()
+        machine.forget()
+        if options["forget"]:
+            warm.Snapshot(machine, "tcg").remove()
+    return {"changed": changed, "running": False}
+
+
+def _present(host, machine, state, options, check):
+    running = machine.process()
+    parameters = machine.running_parameters()
+    wanted = parameters if options["kernel_parameters"] is None else list(options["kernel_parameters"])
+    result = {"changed": False, "start": "none"}
+    if running is None or machine.port() is None or state != "present":
+        result["changed"] = True
+        if not check:
+            result.update(_start(host, machine, state, wanted, options))
+    elif wanted != parameters:
+        raise TestbedError("guest %s runs with other kernel parameters than are asked for now" % machine.guest.name, remedy="use state restarted")
+    if not check:
+        found = machine.process()
+        result.update(running=True, pid=found[0], ssh_port=machine.port(), directory=machine.directory)
+    if options["plugged"] is not None:
+        changed, plugged = _plug(machine, options["plugged"], check)
+        result.update(changed=result["changed"] or changed, plugged=plugged)
+    return result
+
+
+def _start(host, machine, state, parameters, options):
+    if machine.image is None:
+        raise TestbedError("guest %s is not running, and starting it takes an image" % machine.guest.name, remedy="set image to the directory of a guest image")
+    accel, why = accelerator.choose(machine.image)
+    if state == "restarted":
+        machine.shut_down(host, options["timeout"])
+    else:
+        machine.stop()
+    first = machine.prepare(host) and not os.path.exists(machine.file("disk.qcow2"))
+    keys.write_atomically(machine.file("parameters.json"), json.dumps(parameters))
+    started = []
+
+    def remember(found):
+        started.append(found)
+        return found
+
+    try:
+        port, kind = _boot(host, machine, accel, first, options, remember)
+        machine.publish(port)
+    except BaseException:
+        # Also when a person interrupts: a guest that nobody was told of must not stay.
+        for found in started:
+            process.end(*found)
+        machine.stop()
+        if first:
+            machine.forget_storage()
+        raise
+    return {"start": kind, "accelerator": accel, "accelerator_reason": why}
+
+
+def _boot(host, machine, accel, first, options, remember):
+    """(ssh port, kind of start). Warm only for a guest's first start: later ones have a disk of their own and memory that may hold data."""
+    reason = warm.why_not(machine.guest)
+    if first and options["warm"] and reason is None:
+        snapshot = warm.Snapshot(machine, accel)
+        if snapshot.usable():
+            return snapshot.restore(host, remember, options["timeout"]), "warm"
+        try:
+            return snapshot.take(host, remember, options["timeout"]), "cold"
+        except BaseException:
+            snapshot.remove()
+            raise
+    disk = machine.file("disk.qcow2")
+    if not os.path.exists(disk):
+        machine.make_disk(host, disk)
+    found = remember(machine.start(machine.arguments(disk, accel)))
+    with machine.monitor() as monitor:
+        port = machine.learn_port(monitor)
+        machine.wait_for_ssh(port, found, options["timeout"])
+    return port, "cold"
+
+
+def _plug(machine, wanted, check):
+    """Plug in and out until exactly the memory devices ``wanted`` are there. Returns (changed, names)."""
+    known = [device.name for device in machine.guest.cxl.memory_devices]
+    for name in wanted:
+        if name not in known:
+            raise TestbedError("guest %s has no memory device %s (it has %s)" % (machine.guest.name, name, ", ".join(known) or "none"))
+    if machine.process() is None:
+        return False, sorted(wanted)
+    with machine.monitor() as monitor:
+        there = {entry["name"] for entry in monitor.execute("qom-list", {"path": "/machine/peripheral"})}
+        present = [name for name in known if name in there]
+        surplus, missing = [name for name in present if name not in wanted], [name for name in wanted if name not in present]
+        if not check:
+            for name in surplus:
+                _unplug(machine, monitor, name)
+            for name in missing:
+                _plug_in(machine, monitor, name, _free_port(machine, monitor, name))
+    return bool(surplus or missing), sorted(wanted)
+
+
+def _plug_in(machine, monitor, name, port):
+    done = []
+    try:
+        for command, arguments in qemu_arguments.memory_device_commands(machine.guest, name, machine.file("memory"), port):
+            monitor.execute(command, arguments)
+            done.append((command, arguments))
+    except TestbedError:
+        for command, arguments in reversed(done):
+            monitor.execute("object-del", {"id": arguments["id"]})
+        raise
+
+
+def _unplug(machine, monitor, name):
+    monitor.execute("device_del", {"id": name})
+    if not monitor.wait_deleted(name, _UNPLUG_PATIENCE):
+        raise TestbedError("guest %s did not let go of memory device %s within %d s" % (machine.guest.name, name, _UNPLUG_PATIENCE),
+                           remedy="take its memory offline and disable its region in the guest first")
+    for backend in qemu_arguments.memory_device_backends(machine.guest, name):
+        monitor.execute("object-del", {"id": backend})
+
+
+def _free_port(machine, monitor, name):
+    """The port that the device is declared in, else the first that nothing sits in now."""
+    taken = set()
+    for device in machine.guest.cxl.memory_devices:
+        if device.name != name and _is_plugged(monitor, device.name):
+            taken.add(monitor.execute("qom-get", {"path": "/machine/peripheral/" + device.name, "property": "parent_bus"}).rsplit("/", 1)[-1])
+    ports = [port for where, bridge, port in machine.guest.cxl.memory_ports()]
+    for port in [port for port in ports if port.device == name] + [port for port in ports if port.device is None] + ports:
+        if port.name not in taken:
+            return port.name
+    raise TestbedError("guest %s has no free port for memory device %s" % (machine.guest.name, name))
+
+
+def _is_plugged(monitor, name):
+    return any(entry["name"] == name for entry in monitor.execute("qom-list", {"path": "/machine/peripheral"}))

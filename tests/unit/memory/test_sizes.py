@@ -1,0 +1,36 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Sizes in, sizes out."""
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+
+
+@pytest.mark.parametrize("text, count", [
+    ("0", 0), ("1", 1), (" 512M ", 512 << 20), ("1G", 1 << 30), ("1GiB", 1 << 30), ("1gb", 1 << 30), ("1.5G", 3 << 29), ("2T", 2 << 40), (4096, 4096), ("3 K", 3072)])
+def test_what_people_write(text, count):
+    assert parse_size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "1X", "1.G", "1e3", "0x10", "1.3K", "1 G G", None, True, -1, 1.5, []])
+def test_what_is_no_size_names_the_value(text):
+    with pytest.raises(TestbedError, match="^length "):
+        parse_size(text, "length")
+
+
+@given(strategies.integers(min_value=0, max_value=1 << 62))
+def test_there_and_back(count):
+    assert parse_size(format_size(count)) == count
+
+
+@given(strategies.text(max_size=12))
+def test_any_text_is_a_size_or_an_error(text):
+    try:
+        assert parse_size(text) >= 0
+    except TestbedError:
+        pass
