@@ -30,8 +30,16 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  loader:
+    description:
+      - What gives the kernel its command line.
+      - With V(external), a program that this host does not configure, such as QEMU for a guest that it boots directly. Nothing is written,
+        RV(reboot_needed) is all that is found out.
+    type: str
+    choices: [grub, external]
+    default: grub
 requirements:
-  - C(update-grub), as Debian and Ubuntu have it.
+  - C(update-grub), as Debian and Ubuntu have it, with O(loader=grub).
 author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
@@ -68,7 +76,7 @@ reboot_needed:
   type: bool
 file:
   description: The file.
-  returned: success
+  returned: with O(loader=grub)
   type: str
   sample: /etc/default/grub.d/50-memlab-memmap-on-memory.cfg
 """
@@ -86,11 +94,18 @@ def main():
             "name": {"type": "str", "required": True},
             "parameters": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "loader": {"type": "str", "choices": ["grub", "external"], "default": "grub"},
         },
         supports_check_mode=True,
     )
     host = Host()
     name, parameters, present = module.params["name"], module.params["parameters"], module.params["state"] == "present"
+    if module.params["loader"] == "external":
+        try:
+            boot_line.check(parameters)
+            module.exit_json(changed=False, reboot_needed=boot_line.reboot_needed(host, parameters, present))
+        except TestbedError as exc:
+            module.fail_json(**exc.fail_arguments())
     try:
         with session.changing(host, module.check_mode) as repaired:
             changed, reboot_needed, before, after = boot_line.apply(host, name, parameters, present, module.check_mode)

@@ -1,0 +1,98 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Run: python3 benchmarks/online_blocks.py SERIAL $(the ssh command of a provisioned host, such as: ssh -p 2222 root@127.0.0.1)
+"""memory_blocks against a bare shell loop over ``state``: time to put all blocks of one device online, as a ratio.
+
+Both run on the host and take turns, the order changing from round to round; between them the blocks go offline, untimed. The module's time is
+everything it does for the task from finding the device to reading every block back; what Ansible adds to start a task is not part of it. The
+shell loop's is from its first write to its last, checking nothing. The host's blocks of that device are offline when it ends.
+"""
+from __future__ import annotations
+
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import zipfile
+
+ROUNDS = 9
+LIMIT = 1.1
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+ON_THE_HOST = r'''
+import json, subprocess, sys, time
+import standalone
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, session
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+
+LOOP = 'began=$EPOCHREALTIME; for block in "$@"; do echo online_movable > /sys/devices/system/memory/memory$block/state || exit 1; done; echo $began $EPOCHREALTIME'
+host, serial, rounds = Host(), sys.argv[1], int(sys.argv[2])
+
+
+def apply(**wanted):
+    began = time.monotonic()
+    done = amounts.apply(host, [dict(wanted, memory_devices=[serial])])[1][0]
+    return time.monotonic() - began, done
+
+
+def module():
+    return apply(zone="movable")[0]
+
+
+def shell():
+    done = subprocess.run(["bash", "-c", LOOP, "loop"] + blocks, stdout=subprocess.PIPE, check=True)
+    began, ended = done.stdout.split()
+    return float(ended) - float(began)
+
+
+with session.changing(host):
+    apply(state="offline")
+    blocks = [str(result["id"]) for result in apply(zone="movable")[1]["results"]]
+    for number in range(rounds):
+        times = {}
+        for way in ((module, shell) if number % 2 else (shell, module)):
+            apply(state="offline")
+            times[way.__name__] = way()
+        print(json.dumps(dict(times, blocks=len(blocks))), flush=True)
+    apply(state="offline")
+'''
+
+
+def archive():
+    """The collection's module_utils and the program, as one file that Python runs."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("__main__.py", ON_THE_HOST)
+        packed.write(os.path.join(HERE, "scripts/standalone.py"), "standalone.py")
+        packed.writestr("plugins/", "")  # Python imports a package without __init__.py from an archive only where its directory is listed
+        for directory, unused, names in os.walk(os.path.join(HERE, "plugins/module_utils")):
+            packed.writestr(os.path.relpath(directory, HERE) + "/", "")
+            for name in names:
+                if name.endswith(".py"):
+                    path = os.path.join(directory, name)
+                    packed.write(path, os.path.relpath(path, HERE))
+    return content.getvalue()
+
+
+def main(serial, *ssh):
+    remote = "file=$(mktemp) && cat > $file && python3 $file %s %d; code=$?; rm -f $file; exit $code" % (serial, ROUNDS)
+    done = subprocess.run(list(ssh) + [remote], input=archive(), stdout=subprocess.PIPE, check=False)
+    rounds = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode != 0 or len(rounds) != ROUNDS:
+        return "the host ended after %d of %d rounds with exit code %d" % (len(rounds), ROUNDS, done.returncode)
+    mine, peer = (statistics.median(one[way] for one in rounds) for way in ("module", "shell"))
+    ratio = statistics.median(one["module"] / one["shell"] for one in rounds)
+    print("%d memory blocks put online, medians of %d rounds taking turns" % (rounds[0]["blocks"], ROUNDS))
+    print("memory_blocks   %8.1f ms" % (mine * 1000))
+    print("shell loop      %8.1f ms" % (peer * 1000))
+    print("ratio           %8.2f      (at most %.2f)" % (ratio, LIMIT))
+    return 0 if ratio <= LIMIT else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: online_blocks.py SERIAL SSH-COMMAND...")
+    sys.exit(main(*sys.argv[1:]))

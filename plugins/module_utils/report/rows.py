@@ -1,0 +1,64 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The report: what each host's devices are, as plain values. It holds nothing that changes while the state does not, such as a time or free memory."""
+from __future__ import annotations
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
+from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
+from ansible_collections.memlab.testbed.plugins.module_utils.report import words
+
+# What a placement is called as a policy; other placements are none.
+POLICIES = {"self": "device", "other_node": "dram"}
+
+ABSENT = "absent"
+
+
+def report(hosts):
+    """``{"hosts": {name: entry}}``.
+
+    :arg hosts: ``{name: (the fact memmap or None, the inventory's memory devices or None)}``. Raises :class:`TestbedError` naming the host.
+    """
+    found = {}
+    for name, (facts, entries) in hosts.items():
+        try:
+            desired = desired_state.parse(entries)
+        except TestbedError as exc:
+            raise TestbedError("%s: %s" % (name, exc))
+        found[name] = _host(facts, desired) if facts else None
+    return {"hosts": found}
+
+
+def _host(facts, desired):
+    wanted = {}
+    missing = []
+    for entry in desired:
+        devices = desired_state.dax_devices(facts, entry)
+        for device in devices:
+            wanted[device["name"]] = entry
+        if not devices:
+            missing.append({"device": [entry.name], "name": None, "size": None, "mode": None, "region": None, "namespace": None, "blocks": None,
+                            "zones": [], "node": None, "memmap": _memmap(entry, None), "wanted": _wanted(entry)})
+    return {"kernel": facts["kernel"], "devices": [_device(device, wanted.get(device["name"])) for device in facts["devices"]] + missing,
+            "namespaces": facts["namespaces"], "proofs": facts["proofs"], "conflicts": facts["conflicts"],
+            "slow_nodes": [node["id"] for node in facts["nodes"] if node["device_only"]]}
+
+
+def _device(device, entry):
+    blocks = dict(device["blocks"])
+    blocks["total"] = sum(blocks.values())
+    return {"device": words.identities(device), "name": device["name"], "size": device["size"], "mode": device["mode"], "region": device["region"],
+            "namespace": device["namespace"], "blocks": blocks, "zones": sorted({zone_kind(zone) for zone in device["zones"]}),
+            "node": device["target_node"], "memmap": _memmap(entry, device), "wanted": _wanted(entry) if entry else None}
+
+
+def _memmap(entry, device):
+    placement = device["placement"] if device else ABSENT
+    return {"wanted": entry.memmap if entry else None, "found": POLICIES.get(placement, placement), "placement": device["placement"] if device else None,
+            "intent": device["intent"] if device else None, "proofs": device["proofs"] if device else [],
+            "bytes": device["memmap_bytes"] if device else 0, "nodes": device["memmap_nodes"] if device else {}}
+
+
+def _wanted(entry):
+    return {"size": "all" if entry.size is None else entry.size, "memmap": entry.memmap, "zone": entry.zone, "amount": entry.amount}

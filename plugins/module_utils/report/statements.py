@@ -1,0 +1,192 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Desired against proven: a list of statements about a host, each with what was wanted, what was found and whether it holds.
+
+The knob and the boot parameter are never taken for where the memmap is: one statement is about the knob, another about the pages.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices.amounts import parse_count
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.report import words
+from ansible_collections.memlab.testbed.plugins.module_utils.report.desired import dax_devices
+from ansible_collections.memlab.testbed.plugins.module_utils.report.query import query
+
+# Proofs that look at each block itself; zone accounting sees a node's sums.
+STRONG = ("page_tables", "page_flags")
+
+MEANING = {"device": "each block self", "dram": "no page on the device's node"}
+
+# Characters of what a failed expression returned.
+SHOWN = 160
+
+
+def statements(facts, desired, assertions=()):
+    """List of dicts: ``device``, ``statement``, ``wanted``, ``found``, ``ok``, ``message``; ``device`` is ``None`` for what concerns the whole host.
+
+    :arg facts: the fact ``memmap``. :arg desired: list of :class:`desired.Desired`.
+    :arg assertions: dicts of ``expression`` (JMESPath over the facts) and optionally ``message``.
+    Raises :class:`TestbedError` where there are no facts, or an expression is wrong.
+    """
+    if not facts:
+        raise TestbedError("there are no memmap facts of this host", remedy="gather them with memlab.testbed.memmap_facts")
+    found = []
+    for entry in desired:
+        found += _Device(facts, entry).statements()
+    found += _agreement(facts)
+    found += [_asserted(facts, assertion) for assertion in assertions or ()]
+    return found
+
+
+class _Device(object):
+    """The statements about one memory device."""
+
+    def __init__(self, facts, desired):
+        self._facts = facts
+        self._desired = desired
+        self._matching = dax_devices(facts, desired)
+        self._device = self._matching[0] if len(self._matching) == 1 else None
+        name = self._device["name"] if self._device else None
+        self._who = "memory device %s%s" % (desired.name, " (%s)" % name if name else "")
+        self._ranges = [entry for entry in facts["ranges"] if name and entry["device"] == name]
+
+    def statements(self):
+        found = [self._exists()]
+        if self._device is None:
+            return found
+        found.append(self._mode())
+        if self._desired.size is not None:
+            found.append(self._size())
+        found.append(self._intent())
+        if self._device["mode"] == "system-ram":
+            found += [self._capacity(), self._online(), self._zone(), self._placement(), self._proof()]
+        return found
+
+    def _say(self, statement, wanted, found, ok, ranges=None):
+        """:arg ranges: those it is about; by default all that the device has."""
+        spoken = self._ranges if ranges is None else ranges
+        blocks = ", " + _blocks(spoken) if spoken else ""
+        message = "%s%s: %s: %s" % (self._who, blocks, statement, found if ok else "wanted %s, found %s" % (wanted, found))
+        return {"device": self._desired.name, "statement": statement, "wanted": wanted, "found": found, "ok": ok, "message": message}
+
+    def _exists(self):
+        names = [device["name"] for device in self._matching]
+        if names:
+            return self._say("dax device", "one", ", ".join(names), len(names) == 1)
+        others = ["%s of %s" % (device["name"], " and ".join(words.identities(device)) or "unknown origin") for device in self._facts["devices"]]
+        return self._say("dax device", "one", "none (the host has %s)" % (", ".join(others) or "no dax device at all"), False)
+
+    def _mode(self):
+        mode = self._device["mode"]
+        return self._say("mode", "system-ram", mode or "no driver", mode == "system-ram")
+
+    def _size(self):
+        size = self._device["size"]
+        return self._say("size", format_size(self._desired.size), "unknown" if size is None else format_size(size), size == self._desired.size)
+
+    def _intent(self):
+        intent, wanted = self._device["intent"], self._desired.memmap
+        if intent is None:
+            # A kernel without the knob never keeps a device's memmap on the device.
+            return self._say("knob memmap_on_memory", wanted, "none in this kernel", wanted == "dram")
+        return self._say("knob memmap_on_memory", wanted, intent, intent == wanted)
+
+    def _counts(self):
+        blocks = self._device["blocks"]
+        return blocks["online"], blocks["online"] + blocks["offline"], blocks["online"] + blocks["offline"] + blocks["absent"]
+
+    def _capacity(self):
+        unused, present, room = self._counts()
+        if self._device["ranges"] is None:
+            return self._say("capacity", "all of it as memory blocks", "unknown: where the device is, only root may know", False)
+        return self._say("capacity", "%d blocks" % room if room else "at least one block", "%d blocks" % present, 0 < present == room)
+
+    def _online(self):
+        online, unused, room = self._counts()
+        try:
+            wanted = parse_count(self._desired.amount, room, self._facts["kernel"]["block_size"], "amount")
+        except TestbedError as exc:
+            return self._say("blocks online", self._desired.amount, "%d (%s)" % (online, exc), False)
+        return self._say("blocks online", "%d of %d" % (wanted, room), "%d of %d" % (online, room), online == wanted)
+
+    def _zone(self):
+        online = [entry for entry in self._ranges if entry["state"] != "offline"]
+        return self._each("zone", self._desired.zone, online, lambda entry: zone_kind(entry["zone"]) == self._desired.zone,
+                          lambda entry: zone_kind(entry["zone"]) or "none")
+
+    def _placement(self):
+        fits = _hosts_itself if self._desired.memmap == "device" else self._is_elsewhere
+        wanted = "%s (%s)" % (self._desired.memmap, MEANING[self._desired.memmap])
+        return self._each("memmap", wanted, self._ranges, fits, self._place, _with_bytes)
+
+    def _is_elsewhere(self, entry):
+        own = {str(self._device["target_node"]), str(entry["node"]), "unknown"}
+        return entry["placement"] == "other_node" and bool(entry["memmap_nodes"]) and own.isdisjoint(entry["memmap_nodes"])
+
+    def _place(self, entry):
+        return "unknown: %s" % self._why_unknown(entry) if entry["placement"] == "unknown" else entry["placement"]
+
+    def _why_unknown(self, entry):
+        for conflict in self._facts["conflicts"]:
+            if conflict["first_block"] <= entry["last_block"] and entry["first_block"] <= conflict["last_block"]:
+                return "the proofs contradict each other"
+        missing = ["%s: %s" % (name, proof["why_not"]) for name, proof in sorted(self._facts["proofs"].items()) if not proof["available"]]
+        return "; ".join(missing) or "no proof speaks of these blocks"
+
+    def _proof(self):
+        known = [entry for entry in self._ranges if entry["placement"] != "unknown"]
+        return self._each("proof", " or ".join(STRONG), known, lambda entry: any(name in entry["proofs"] for name in STRONG),
+                          lambda entry: ", ".join(entry["proofs"]) or "none")
+
+    def _each(self, statement, wanted, ranges, fits, answer, more=None):
+        """One statement about every block: where it fails, about those blocks that differ, with alike ones together.
+
+        :arg fits: whether a range is as wanted. :arg answer: what it is, in words. :arg more: words to add for several ranges of one answer.
+        """
+        differing = [entry for entry in ranges if not fits(entry)]
+        spoken = differing or ranges
+        groups = {}
+        for entry in spoken:
+            groups.setdefault(answer(entry), []).append(entry)
+        found = ["%s%s" % (text, more(group) if more else "") for text, group in groups.items()]
+        if len(groups) > 1:
+            found = ["%s (%s)" % (text, _blocks(group)) for text, group in zip(found, groups.values())]
+        return self._say(statement, wanted, "; ".join(found) or "no block", not differing, spoken)
+
+
+def _blocks(ranges):
+    return words.block_list([(entry["first_block"], entry["last_block"]) for entry in ranges])
+
+
+def _hosts_itself(entry):
+    return entry["placement"] == "self"
+
+
+def _with_bytes(ranges):
+    total = words.add_nodes(entry["memmap_nodes"] for entry in ranges)
+    return ", " + words.on_nodes(total) if total else ""
+
+
+def _agreement(facts):
+    """A statement for each contradiction, or one that there is none."""
+    conflicts = [words.conflict(entry) for entry in facts["conflicts"]]
+    return [{"device": None, "statement": "agreement of the proofs", "wanted": "no contradiction", "found": text, "ok": not conflicts, "message": text}
+            for text in conflicts or ["no contradiction"]]
+
+
+def _asserted(facts, assertion):
+    """One site-specific assertion. What is empty, zero, false or not there fails."""
+    if not isinstance(assertion, Mapping) or not isinstance(assertion.get("expression"), str):
+        raise TestbedError("an assertion is a dictionary with expression and message: %.60r" % (assertion,))
+    expression = " ".join(assertion["expression"].split())
+    returned = query(facts, assertion["expression"])
+    text = json.dumps(returned)
+    found = text if len(text) <= SHOWN else text[:SHOWN] + "..."
+    message = "%s: %s returned %s" % (assertion.get("message") or "assertion", expression, found)
+    return {"device": None, "statement": expression, "wanted": "something true", "found": found, "ok": bool(returned), "message": message}
