@@ -45,15 +45,12 @@ RETURN = r"""
 _value:
   description:
     - A dictionary with C(hosts), one entry by name, which is none for a host without facts.
-    - An entry has C(kernel), C(namespaces), C(proofs) and C(conflicts) of M(memlab.testbed.memmap_facts), C(slow_nodes) (ids of nodes whose memory is all
-      on dax devices), and C(devices). A device has C(device) (names that outlive a reboot), C(name), C(size), C(mode), C(region), C(namespace), C(blocks),
+    - An entry has C(kernel), C(namespaces), C(proofs), C(conflicts) of M(memlab.testbed.memmap_facts), C(slow_nodes) (ids of nodes whose memory is all
+      on dax devices), C(mistake) (in the inventory's variable, or none) and C(devices). A device has C(device) (names that outlive a reboot), C(name), C(size), C(mode), C(region), C(namespace), C(blocks),
       C(zones), C(node), C(wanted) and C(memmap), and this C(wanted), C(found), C(placement), C(intent), C(proofs), C(bytes) and C(nodes).
   type: dict
 """
 
-from ansible.errors import AnsibleFilterError
-
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 from ansible_collections.memlab.testbed.plugins.module_utils.report.rows import report
 
@@ -63,10 +60,7 @@ def memmap_report(hosts, hostvars, variable="memory_devices"):
     for host in hosts:
         known = hostvars[host]
         found[str(host)] = (plain(known.get("ansible_facts", {}).get("memmap")), plain(known.get(variable)))
-    try:
-        return report(found)
-    except TestbedError as exc:
-        raise AnsibleFilterError(str(exc))
+    return report(found)
 
 
 class FilterModule(object):

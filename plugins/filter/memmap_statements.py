@@ -15,6 +15,8 @@ description:
   - Statements about a device are that it has one dax device, its mode, its size, what its knob asks for, that all of it was added, how many blocks
     are online, their zone, where their memmap lies, and that this is proven. One about the host is that the proofs agree.
   - Where the memmap lies is never concluded from the knob. What no proof speaks of does not hold.
+  - Missing facts, a mistake in O(devices) and a wrong expression are statements that do not hold, too.
+  - Missing facts, a mistake in O(devices) and a wrong expression are statements that do not hold.
 positional: devices, assertions
 options:
   _input:
@@ -53,19 +55,12 @@ _value:
   elements: dict
 """
 
-from ansible.errors import AnsibleFilterError
-
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.report import desired
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 from ansible_collections.memlab.testbed.plugins.module_utils.report.statements import statements
 
 
 def memmap_statements(facts, devices, assertions=()):
-    try:
-        return statements(plain(facts), desired.parse(plain(devices)), plain(assertions))
-    except TestbedError as exc:
-        raise AnsibleFilterError(str(exc))
+    return statements(plain(facts), plain(devices), plain(assertions))
 
 
 class FilterModule(object):

@@ -107,12 +107,17 @@ class Host(object):
         except ValueError:
             raise TestbedError("%s does not hold a number: %r" % (name, text[:60]))
 
-    def link_name(self, name):
-        """Last part of a symbolic link's target (``driver`` -> ``kmem``), or ``None``."""
+    def link_target(self, name):
+        """A symbolic link's text as it stands, or ``None``: on the flat lists of ``/sys/bus`` it holds the whole device path."""
         try:
-            return os.path.basename(os.readlink(self.path(name)))
+            return os.readlink(self.path(name))
         except OSError:
             return None
+
+    def link_name(self, name):
+        """Last part of a symbolic link's target (``driver`` -> ``kmem``), or ``None``."""
+        target = self.link_target(name)
+        return None if target is None else os.path.basename(target)
 
     def resolve(self, name):
         """A path with every link followed, as seen from the machine's own root."""

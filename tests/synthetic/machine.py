@@ -64,6 +64,7 @@ class Machine(object):
         for directory in ("module/memory_hotplug/parameters", "kernel/mm/hugepages/hugepages-2048kB"):
             os.makedirs(os.path.join(root, "sys", directory))
         _put(root, "sys/module/memory_hotplug/parameters/memmap_on_memory", "Y")
+        _put(root, "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "0")
 
     def _memory(self, root):
         memory, nodes = os.path.join(root, "sys/devices/system/memory"), os.path.join(root, "sys/devices/system/node")

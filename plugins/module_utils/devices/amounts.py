@@ -48,8 +48,8 @@ def targets(host, entries, check_mode=False):
     found, owners = [], {}
     for entry in entries:
         who, named, ids, missing = _blocks_of(host, inventory, entry, unit, check_mode)
-        blocks = read_blocks(host, ids)
-        gone = [number for number in ids if number not in blocks]
+        blocks = online.look(host, ids)
+        gone = [block.id for block in blocks if block.state is None]
         if gone and not missing:
             raise TestbedError("%s: there is no memory block %d" % (who, gone[0]))
         for number in ids:
@@ -63,7 +63,7 @@ def targets(host, entries, check_mode=False):
             amount = 0 if missing and not ids else parse_count(count, len(ids), unit, who)
         elif str(count).lower() != "all":
             raise TestbedError("%s: count goes with state: online: it says how many blocks are to be online" % who)
-        found.append(Target(who, named, list(blocks.values()), amount, zone, missing and entry.get("state", "online") == "online"))
+        found.append(Target(who, named, [block for block in blocks if block.state is not None], amount, zone, missing and entry.get("state", "online") == "online"))
     _keep_boot_memory(host, found, unit)
     return found
 

@@ -9,7 +9,6 @@ Documentation/ABI/testing/sysfs-bus-cxl (6.12).
 from __future__ import annotations
 
 import collections
-import os
 import re
 
 BUS = "/sys/bus/cxl/devices"
@@ -27,77 +26,84 @@ RootDecoder = collections.namedtuple("RootDecoder", "name start size ways granul
 Region = collections.namedtuple("Region", "name decoder mode start size ways granularity members committed enabled dax")
 
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_UNSET = (1 << 64) - 1  # how the kernel writes an address that is not there yet
 _HOST_BRIDGE = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}|ACPI0016:[0-9a-f]+")
 
 
-def _number(host, path, default=0):
-    text = host.read_optional(path)
+class Bus(object):
+    """The bus's list of objects, read once, and their attributes, read many at a time: each file costs little, but hosts have many."""
+
+    def __init__(self, host):
+        self.host = host
+        self.objects = host.listdir(BUS)
+
+    def names(self, pattern):
+        """Objects whose whole name matches, by their numbers."""
+        expression = re.compile(pattern)
+        found = [name for name in self.objects if expression.fullmatch(name)]
+        return sorted(found, key=lambda name: [int(part) for part in re.findall("[0-9]+", name)])
+
+    def texts(self, name, attributes):
+        """Attributes of one object; an empty text where one is absent or refused."""
+        found = self.host.read_each(BUS, ["%s/%s" % (name, attribute) for attribute in attributes])
+        return [(content or b"").decode("ascii", "replace").strip() for content in found]
+
+    def place(self, name):
+        """The object's place in the tree of devices, such as ``../../../devices/platform/ACPI0017:00/root0/decoder0.0``."""
+        return self.host.link_target("%s/%s" % (BUS, name)) or ""
+
+
+def _number(text, default=0):
     try:
         return int(text, 0)
-    except (TypeError, ValueError):
+    except ValueError:
         return default
 
 
-def _names(host, pattern):
-    expression = re.compile(pattern)
-    found = [name for name in host.listdir(BUS) if expression.fullmatch(name)]
-    return sorted(found, key=lambda name: [int(part) for part in re.findall("[0-9]+", name)])
-
-
-def memory_devices(host):
+def memory_devices(host, bus=None):
     """All type-3 devices, by kernel number."""
+    bus = bus or Bus(host)
     found = []
-    for name in _names(host, "mem[0-9]+"):
-        base = "%s/%s" % (BUS, name)
-        parts = host.resolve(base).split("/")
+    for name in bus.names("mem[0-9]+"):
+        parts = bus.place(name).split("/")
         addresses = [part for part in parts if _PCI_ADDRESS.fullmatch(part)]
         bridges = [part for part in parts if _HOST_BRIDGE.fullmatch(part)]
-        found.append(MemoryDevice(name, _number(host, base + "/serial"), addresses[-1] if addresses else "?",
-                                  _number(host, base + "/ram/size"), _number(host, base + "/pmem/size"), bridges[0] if bridges else None,
-                                  host.link_name(base + "/driver") is not None))
+        serial, ram, pmem = [_number(text) for text in bus.texts(name, ("serial", "ram/size", "pmem/size"))]
+        found.append(MemoryDevice(name, serial, addresses[-1] if addresses else "?", ram, pmem, bridges[0] if bridges else None,
+                                  host.link_target("%s/%s/driver" % (BUS, name)) is not None))
     return found
 
 
 def root_decoders(host):
     """The memory windows (CFMWS) that the platform offers."""
+    bus = Bus(host)
     found = []
-    for name in _names(host, r"decoder0\.[0-9]+"):
-        base = "%s/%s" % (BUS, name)
-        root = os.path.dirname(host.resolve(base))
-        targets = [word for word in (host.read_optional(base + "/target_list") or "").split(",") if word]
-        bridges = tuple(host.link_name("%s/dport%s" % (root, target)) for target in targets)
-        found.append(RootDecoder(name, _number(host, base + "/start"), _number(host, base + "/size"), _number(host, base + "/interleave_ways", 1),
-                                 _number(host, base + "/interleave_granularity"), host.read_optional(base + "/cap_ram") == "1",
-                                 host.read_optional(base + "/cap_pmem") == "1", bridges))
+    for name in bus.names(r"decoder0\.[0-9]+"):
+        root = bus.place(name).split("/")[-2:][0]
+        targets, start, size, ways, granularity, ram, pmem = bus.texts(name, ("target_list", "start", "size", "interleave_ways", "interleave_granularity",
+                                                                              "cap_ram", "cap_pmem"))
+        bridges = tuple(host.link_name("%s/%s/dport%s" % (BUS, root, target)) for target in targets.split(",") if target)
+        found.append(RootDecoder(name, _number(start), _number(size), _number(ways, 1), _number(granularity), ram == "1", pmem == "1", bridges))
     return found
 
 
-def regions(host):
+def regions(host, bus=None):
     """All CXL regions; NVDIMM regions, also called ``regionN``, live on another bus and are not among them."""
+    bus = bus or Bus(host)
     found = []
-    owners = _endpoint_owners(host)
-    dax = [(name, host.resolve("%s/%s" % (DAX_BUS, name))) for name in host.listdir(DAX_BUS)]
-    for name in _names(host, "region[0-9]+"):
-        base = "%s/%s" % (BUS, name)
-        place = host.resolve(base)
-        ways = _number(host, base + "/interleave_ways")
-        targets = [host.read_optional("%s/target%d" % (base, position)) or "" for position in range(ways)]
-        members = tuple(owners.get(target.strip(), "") for target in targets)
-        start = host.read_optional(base + "/resource")
-        found.append(Region(name, os.path.basename(os.path.dirname(place)), host.read_optional(base + "/mode") or "none",
-                            int(start, 0) if start and start.startswith("0x") and int(start, 0) != (1 << 64) - 1 else None,
-                            _number(host, base + "/size"), ways, _number(host, base + "/interleave_granularity"), members,
-                            host.read_optional(base + "/commit") == "1", host.link_name(base + "/driver") is not None,
-                            tuple(child for child, path in dax if path.startswith(place + "/"))))
+    dax = [(name, (host.link_target("%s/%s" % (DAX_BUS, name)) or "").split("/")) for name in host.listdir(DAX_BUS)]
+    for name in bus.names("region[0-9]+"):
+        mode, start, size, ways, granularity, commit = bus.texts(name, ("mode", "resource", "size", "interleave_ways", "interleave_granularity", "commit"))
+        members = tuple(_owner(host, target) for target in bus.texts(name, ["target%d" % position for position in range(_number(ways))]))
+        address = _number(start, _UNSET)
+        found.append(Region(name, bus.place(name).split("/")[-2:][0], mode or "none", None if address == _UNSET else address,
+                            _number(size), _number(ways), _number(granularity), members, commit == "1",
+                            host.link_target("%s/%s/driver" % (BUS, name)) is not None,
+                            tuple(child for child, place in dax if name in place)))
     return found
 
 
-def _endpoint_owners(host):
-    """Endpoint decoder's name -> name of the memory device it belongs to."""
-    owners = {}
-    for name in _names(host, "endpoint[0-9]+"):
-        owner = host.link_name("%s/%s/uport" % (BUS, name))
-        for decoder in host.listdir("%s/%s" % (BUS, name)):
-            if decoder.startswith("decoder"):
-                owners[decoder] = owner
-    return owners
+def _owner(host, decoder):
+    """``decoder4.0``, an endpoint decoder -> name of the memory device it belongs to; an empty text for none."""
+    number = re.fullmatch(r"decoder([0-9]+)\.[0-9]+", decoder)
+    return host.link_name("%s/endpoint%s/uport" % (BUS, number.group(1))) or "" if number else ""

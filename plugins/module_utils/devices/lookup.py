@@ -13,8 +13,9 @@ class Inventory(object):
 
     def __init__(self, host):
         self.host = host
-        self.devices = cxl.memory_devices(host)
-        self.regions = cxl.regions(host)
+        bus = cxl.Bus(host)
+        self.devices = cxl.memory_devices(host, bus)
+        self.regions = cxl.regions(host, bus)
 
     def members(self, texts):
         """The named devices, in the order given. Raises :class:`TestbedError`."""

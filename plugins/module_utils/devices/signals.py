@@ -43,22 +43,36 @@ def deferred():
 
 
 class TimedOut(Exception):
-    """The time given to :func:`at_most` has passed."""
+    """The time given to an :class:`Alarm` has passed."""
 
 
-@contextlib.contextmanager
-def at_most(seconds):
-    """Within, a system call that lasts longer than ``seconds`` is interrupted by SIGALRM and :class:`TimedOut` raised.
+class Alarm(object):
+    """Bounds system calls that the kernel may loop in for ever (mm/memory_hotplug.c:offline_pages gives up only on a signal). Main thread only.
 
-    For writes that the kernel may loop in for ever (mm/memory_hotplug.c:offline_pages gives up only on a signal). Main thread only.
+    Between :meth:`start` and :meth:`stop`, SIGALRM interrupts the call when the time has passed, and :class:`TimedOut` is raised.
     """
-    def expire(number, frame):
-        raise TimedOut()
 
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
+    def __init__(self):
+        self._running = False
+
+    def __enter__(self):
+        self._before = signal.signal(signal.SIGALRM, self._expire)
+        return self
+
+    def __exit__(self, *unused):
+        self._running = False
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def start(self, seconds):
+        self._running = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def stop(self):
+        """The clock may run on: the next start sets it anew, and meanwhile its end means nothing."""
+        self._running = False
+
+    def _expire(self, number, frame):
+        if self._running:
+            self._running = False
+            raise TimedOut()

@@ -168,12 +168,13 @@ def _mmdebstrap(wanted, work, archive):
         # The initrd is our own, so Debian's need not be made; dpkg is to keep the file that says so.
         argv += ["--dpkgopt=force-confold",
                  "--essential-hook=mkdir -p \"$1/etc/initramfs-tools\" && echo update_initramfs=no > \"$1/etc/initramfs-tools/update-initramfs.conf\"",
+                 # Host keys belong to a guest, not to an image.
+                 "--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*",
                  "--customize-hook=tar-in %s /" % shlex.quote(overlay),
                  "--customize-hook=touch -d @4000000000 \"$1/etc/.updated\" \"$1/var/.updated\""]
     else:
         argv.append("--customize-hook=chroot \"$1\" systemctl --quiet enable systemd-networkd ssh")
-    # Host keys belong to a guest, not to an image.
-    return argv + ["--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*", suite, archive]
+    return argv + [suite, archive]
 
 
 def _backports_hooks(suite):

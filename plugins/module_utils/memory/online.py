@@ -15,7 +15,7 @@ import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY, Block
 
 KERNEL_ZONES = ("DMA", "DMA32", "Normal", "HighMem")
 
@@ -66,68 +66,74 @@ def plan(blocks, amount, zone=None):
     return steps
 
 
+def look(host, ids, node=None):
+    """List of :class:`memory.blocks.Block` in the order of ``ids``; ``state`` is ``None`` where there is no such block. Nodes are not looked up.
+
+    :arg node: what to call their node, where that is known.
+    """
+    states = host.read_each(MEMORY, ["memory%d/state" % number for number in ids])
+    zones = host.read_each(MEMORY, ["memory%d/valid_zones" % number for number in ids])
+    nodes = () if node is None else (node,)
+    return [Block(number, None if state is None else state.decode("ascii", "replace"), tuple((zone or b"").decode("ascii", "replace").split()), nodes)
+            for number, state, zone in zip(ids, states, zones)]
+
+
 def take(host, steps, timeout=60.0):
     """Take the steps in order; returns one dict for each: ``id``, ``action``, ``errno`` (``None``: fine), ``milliseconds``, ``state``, ``zone``.
 
     :arg timeout: seconds that one block may last.
     Raises :class:`StoppedAtBlock` at the first block that refuses or is not afterwards what was asked for.
     """
-    results = []
-    for step in steps:
-        began = time.monotonic()
-        number = _write_state(host, step, timeout)
-        elapsed = time.monotonic() - began
-        results.append({"id": step.block, "action": step.word, "errno": None, "milliseconds": round(elapsed * 1000, 3)})
-        if number is not None and not _is_done(host, step):
-            results[-1]["errno"] = errno_name(number)
-            _look(host, results)
-            raise StoppedAtBlock("memory block %d could not be put %s (%s)" % (step.block, _words(step), errno_name(number)), results, _REMEDIES.get(number))
-    _look(host, results)
-    last = {step.block: index for index, step in enumerate(steps)}
-    for index, (step, result) in enumerate(zip(steps, results)):
-        if last[step.block] == index and not _matches(step, result["state"] == "online", result["zone"]):
-            raise StoppedAtBlock("memory block %d was put %s without an error, and reads back %s %s"
-                                 % (step.block, _words(step), result["state"], result["zone"] or ""), results, "something else changes memory blocks here")
+    results, refused = [], None
+    with signals.Alarm() as alarm:
+        for step in steps:
+            began = time.monotonic()
+            number = _write(host, step, alarm, timeout)
+            results.append({"id": step.block, "action": step.word, "errno": None, "milliseconds": round((time.monotonic() - began) * 1000, 3)})
+            # somebody else may have been faster: what counts is the state
+            if number is not None and not _matches(step, look(host, [step.block])[0]):
+                results[-1]["errno"] = errno_name(number)
+                refused = StoppedAtBlock("memory block %d could not be put %s (%s)" % (step.block, _words(step), errno_name(number)), results, _REMEDIES.get(number))
+                break
+    astray = _read_back(host, steps, results)
+    if refused is not None or astray is not None:
+        raise refused or astray
     return results
 
 
-def _write_state(host, step, timeout):
+def _write(host, step, alarm, timeout):
     """One write(2); the errno, or ``None``."""
     try:
-        with signals.at_most(timeout):
-            host.write("%s/memory%d/state" % (MEMORY, step.block), step.word)
+        alarm.start(timeout)
+        host.write("%s/memory%d/state" % (MEMORY, step.block), step.word)
+        alarm.stop()
     except signals.TimedOut:
         return errno.ETIMEDOUT
     except OSError as exc:
+        alarm.stop()
         return exc.errno
     return None
 
 
-def _state(host, block):
-    """``(online, zone kind)`` of one block now; a block that is gone counts as offline."""
-    base = "%s/memory%d" % (MEMORY, block)
-    if host.read_optional(base + "/state") in (None, "offline"):
-        return False, None
-    zones = (host.read_optional(base + "/valid_zones") or "none").split()
-    return True, zone_kind(zones[0]) if len(zones) == 1 else "mixed"
-
-
-def _is_done(host, step):
-    """Somebody else may have been faster: what counts is the state."""
-    return _matches(step, *_state(host, step.block))
-
-
-def _matches(step, online, zone):
-    if step.word == "offline":
-        return not online
-    return online and (step.word == "online" or zone == step.word[len("online_"):])
-
-
-def _look(host, results):
+def _read_back(host, steps, results):
+    """Add ``state`` and ``zone`` to the results; the first block that is not as its last step should have left it, as an error."""
+    last = {result["id"]: step for result, step in zip(results, steps)}
+    found = dict(zip(last, look(host, list(last))))
     for result in results:
-        online, zone = _state(host, result["id"])
-        result["state"] = "online" if online else "offline"
-        result["zone"] = zone
+        block = found[result["id"]]
+        result.update(state=block.state, zone=zone_kind(block.zone))
+    for result in results:
+        step = last[result["id"]]
+        if not _matches(step, found[step.block]):
+            return StoppedAtBlock("memory block %d was put %s without an error, and reads back %s %s"
+                                  % (step.block, _words(step), result["state"], result["zone"] or ""), results, "something else changes memory blocks here")
+    return None
+
+
+def _matches(step, block):
+    if step.word == "offline":
+        return not block.online
+    return block.online and (step.word == "online" or zone_kind(block.zone) == step.word[len("online_"):])
 
 
 def _words(step):

@@ -27,7 +27,7 @@ def load(host):
         if record["format"] != FORMAT:
             raise TestbedError("%s has format %r" % (RECORD, record["format"]), remedy="this collection reads format %d" % FORMAT)
         return Record(record)
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
         raise TestbedError("%s is damaged (%s)" % (RECORD, exc))
 
 

@@ -26,6 +26,9 @@ _PT_LOAD, _PT_NOTE = 1, 4
 # p_paddr of what is not plain RAM: vmalloc, modules, vmemmap (kcore.c: elf_kcore_write_headers).
 _NO_PHYSICAL = (1 << 64) - 1
 
+# Headers of 65,535 segments are less, as are the notes.
+_LARGEST_READ = 1 << 22
+
 # virtual, physical (None: not plain RAM), size in bytes, offset in the file
 Segment = collections.namedtuple("Segment", ("virtual", "physical", "size", "offset"))
 
@@ -71,6 +74,8 @@ class Kcore(object):
         raise TestbedError("%s does not cover physical address 0x%x: memory was added or removed meanwhile, or the tables are damaged" % (KCORE, address))
 
     def _read(self, offset, size):
+        if offset >= 1 << 63 or size > _LARGEST_READ:
+            raise TestbedError("%s is damaged: its headers name a place that no file has" % KCORE)
         try:
             data = self._file.read_at(offset, size)
         except OSError as exc:

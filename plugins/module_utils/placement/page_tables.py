@@ -13,6 +13,7 @@ from __future__ import annotations
 import collections
 import struct
 
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import x86_64
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kcore import Kcore
 
@@ -62,6 +63,8 @@ class _Walker(object):
 
     def descend(self, start, end):
         """Add the leaves behind offsets ``start`` to ``end`` (exclusive) of the memmap."""
+        if self._base + end > 1 << self._top + x86_64.BITS_PER_LEVEL:
+            raise TestbedError("the memmap would lie beyond the kernel's address space: VMCOREINFO is damaged")
         self._table(self._root, self._top, 0, self._base + start, self._base + end)
 
     def _table(self, entries, shift, origin, start, end):

@@ -16,21 +16,19 @@ ABSENT = "absent"
 
 
 def report(hosts):
-    """``{"hosts": {name: entry}}``.
+    """``{"hosts": {name: entry}}``, with ``None`` for a host without facts.
 
-    :arg hosts: ``{name: (the fact memmap or None, the inventory's memory devices or None)}``. Raises :class:`TestbedError` naming the host.
+    :arg hosts: ``{name: (the fact memmap or None, the inventory's memory devices or None)}``. A mistake in the latter is reported with the host.
     """
-    found = {}
-    for name, (facts, entries) in hosts.items():
-        try:
-            desired = desired_state.parse(entries)
-        except TestbedError as exc:
-            raise TestbedError("%s: %s" % (name, exc))
-        found[name] = _host(facts, desired) if facts else None
-    return {"hosts": found}
+    return {"hosts": {name: _host(facts, entries) if facts else None for name, (facts, entries) in hosts.items()}}
 
 
-def _host(facts, desired):
+def _host(facts, entries):
+    mistake, desired = None, []
+    try:
+        desired = desired_state.parse(entries)
+    except TestbedError as exc:
+        mistake = str(exc)
     wanted = {}
     missing = []
     for entry in desired:
@@ -40,7 +38,8 @@ def _host(facts, desired):
         if not devices:
             missing.append({"device": [entry.name], "name": None, "size": None, "mode": None, "region": None, "namespace": None, "blocks": None,
                             "zones": [], "node": None, "memmap": _memmap(entry, None), "wanted": _wanted(entry)})
-    return {"kernel": facts["kernel"], "devices": [_device(device, wanted.get(device["name"])) for device in facts["devices"]] + missing,
+    return {"kernel": facts["kernel"], "mistake": mistake,
+            "devices": [_device(device, wanted.get(device["name"])) for device in facts["devices"]] + missing,
             "namespaces": facts["namespaces"], "proofs": facts["proofs"], "conflicts": facts["conflicts"],
             "slow_nodes": [node["id"] for node in facts["nodes"] if node["device_only"]]}
 

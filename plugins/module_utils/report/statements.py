@@ -14,8 +14,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices.amounts imp
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
 from ansible_collections.memlab.testbed.plugins.module_utils.report import words
-from ansible_collections.memlab.testbed.plugins.module_utils.report.desired import dax_devices
 from ansible_collections.memlab.testbed.plugins.module_utils.report.query import query
 
 # Proofs that look at each block itself; zone accounting sees a node's sums.
@@ -27,21 +27,28 @@ MEANING = {"device": "each block self", "dram": "no page on the device's node"}
 SHOWN = 160
 
 
-def statements(facts, desired, assertions=()):
+def statements(facts, entries, assertions=()):
     """List of dicts: ``device``, ``statement``, ``wanted``, ``found``, ``ok``, ``message``; ``device`` is ``None`` for what concerns the whole host.
 
-    :arg facts: the fact ``memmap``. :arg desired: list of :class:`desired.Desired`.
+    :arg facts: the fact ``memmap``. :arg entries: the inventory's memory devices.
     :arg assertions: dicts of ``expression`` (JMESPath over the facts) and optionally ``message``.
-    Raises :class:`TestbedError` where there are no facts, or an expression is wrong.
+    Nothing is raised: missing facts, a mistake in the inventory and a wrong expression are statements that do not hold, so that no mistake hides another.
     """
     if not facts:
-        raise TestbedError("there are no memmap facts of this host", remedy="gather them with memlab.testbed.memmap_facts")
+        return [_mistake("facts", TestbedError("there are no memmap facts of this host", remedy="gather them with memlab.testbed.memmap_facts"))]
     found = []
-    for entry in desired:
-        found += _Device(facts, entry).statements()
+    try:
+        for entry in desired_state.parse(entries):
+            found += _Device(facts, entry).statements()
+    except TestbedError as exc:
+        found.append(_mistake("declared memory devices", exc))
     found += _agreement(facts)
     found += [_asserted(facts, assertion) for assertion in assertions or ()]
     return found
+
+
+def _mistake(statement, exc):
+    return {"device": None, "statement": statement, "wanted": "valid", "found": str(exc), "ok": False, "message": str(exc)}
 
 
 class _Device(object):
@@ -50,7 +57,7 @@ class _Device(object):
     def __init__(self, facts, desired):
         self._facts = facts
         self._desired = desired
-        self._matching = dax_devices(facts, desired)
+        self._matching = desired_state.dax_devices(facts, desired)
         self._device = self._matching[0] if len(self._matching) == 1 else None
         name = self._device["name"] if self._device else None
         self._who = "memory device %s%s" % (desired.name, " (%s)" % name if name else "")
@@ -123,7 +130,11 @@ class _Device(object):
     def _placement(self):
         fits = _hosts_itself if self._desired.memmap == "device" else self._is_elsewhere
         wanted = "%s (%s)" % (self._desired.memmap, MEANING[self._desired.memmap])
-        return self._each("memmap", wanted, self._ranges, fits, self._place, _with_bytes)
+        found = self._each("memmap", wanted, self._ranges, fits, self._place, _with_bytes)
+        # The kernel falls back to ordinary memory without a word where it cannot do what the knob asks for.
+        if not found["ok"] and self._desired.memmap == "device" and self._facts["kernel"]["why_not"]:
+            found["message"] += "; %s" % self._facts["kernel"]["why_not"]
+        return found
 
     def _is_elsewhere(self, entry):
         own = {str(self._device["target_node"]), str(entry["node"]), "unknown"}
@@ -182,10 +193,13 @@ def _agreement(facts):
 
 def _asserted(facts, assertion):
     """One site-specific assertion. What is empty, zero, false or not there fails."""
-    if not isinstance(assertion, Mapping) or not isinstance(assertion.get("expression"), str):
-        raise TestbedError("an assertion is a dictionary with expression and message: %.60r" % (assertion,))
+    try:
+        if not isinstance(assertion, Mapping) or not isinstance(assertion.get("expression"), str):
+            raise TestbedError("an assertion is a dictionary with expression and message: %.60r" % (assertion,))
+        returned = query(facts, assertion["expression"])
+    except TestbedError as exc:
+        return _mistake("assertion", exc)
     expression = " ".join(assertion["expression"].split())
-    returned = query(facts, assertion["expression"])
     text = json.dumps(returned)
     found = text if len(text) <= SHOWN else text[:SHOWN] + "..."
     message = "%s: %s returned %s" % (assertion.get("message") or "assertion", expression, found)

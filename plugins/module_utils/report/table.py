@@ -50,6 +50,8 @@ def _cells(device):
 
 def _warnings(entry):
     """What a reader has to know beside the table."""
+    if entry["mistake"]:
+        yield entry["mistake"]
     for device in entry["devices"]:
         slow = [node for node in device["memmap"]["nodes"] if node.isdigit() and int(node) in entry["slow_nodes"] and int(node) != device["node"]]
         for node in slow:

@@ -74,19 +74,11 @@ def test_the_walk_finds_what_was_mapped(root, placed, levels, largest):
     ({"lines": ["SYMBOL(swapper_pg_dir)="]}, "swapper_pg_dir"),
     ({"lines": ["SYMBOL(swapper_pg_dir)=1000"]}, "does not cover"),
     ({"ram": ((1 << 40, 1 << 20),)}, "does not cover physical"),
+    ({"symbol": False, "ram": ()}, "0 candidates"),
 ])
 def test_why_it_cannot_be_done(root, options, words):
     with pytest.raises(TestbedError, match=words):
         walk(root, [(0, MEMMAP, 1 << 30)], [0], **options)
-
-
-def test_a_base_that_cannot_be_told(root):
-    # One run of RAM, and two places that look like its memmap.
-    synthetic.write(str(root / "proc/kcore"), [], symbol=False, ram=((1 << 32, 1 << 30), (1 << 32, 1 << 30)))
-    assert page_tables.read_leaves(Host(str(root)), [0], SIZE).leaves == []
-    synthetic.write(str(root / "proc/kcore"), [], symbol=False, ram=())
-    with pytest.raises(TestbedError, match="0 candidates"):
-        page_tables.read_leaves(Host(str(root)), [0], SIZE)
 
 
 def machine(**nodes):

@@ -1,0 +1,132 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The recorder, and what a capture of it tells."""
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import capture, facts, page_flags, page_tables
+from ansible_collections.memlab.testbed.tests.synthetic.machine import Device
+
+
+@pytest.fixture(name="recorder", scope="module")
+def load_recorder(collection):
+    scripts = collection / "scripts"
+    sys.path.insert(0, str(scripts))
+    spec = importlib.util.spec_from_file_location("record_capture", scripts / "record_capture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.path.remove(str(scripts))
+    return module
+
+
+def unpack(content, directory):
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        archive.extraction_filter = getattr(tarfile, "tar_filter", None)
+        archive.extractall(directory)
+    return Host(str(directory))
+
+
+def test_a_capture_gives_the_same_facts(machine, recorder, tmp_path):
+    host = machine(devices=[Device(32, 4, 1, "self", "Movable", 2), Device(64, 4, 2, "dram", "Normal", 4)])[1]
+    replayed = unpack(recorder.record(host).archive(), tmp_path / "capture")
+    assert facts.collect(replayed, gather="blocks") == facts.collect(host, gather="blocks")
+    assert not replayed.exists("/proc/kcore") and not replayed.exists("/proc/kpageflags")
+
+
+def test_a_capture_of_a_capture_is_the_same(machine, recorder, tmp_path):
+    first = recorder.record(machine()[1])
+    second = recorder.record(unpack(first.archive(), tmp_path / "capture"))
+    assert (second.files, second.links) == (first.files, first.links)
+
+
+def test_a_proof_that_was_not_to_be_had_is_not_to_be_had_later_either(machine, recorder, tmp_path):
+    root, host = machine()
+    (root / "proc/kcore").unlink()
+    (root / "proc/kpageflags").unlink()
+    replayed = facts.collect(unpack(recorder.record(host).archive(), tmp_path / "capture"))
+    assert [replayed["proofs"][name]["available"] for name in facts.PROOFS] == [False, False, False]
+    assert "struct page" in replayed["proofs"]["page_tables"]["why_not"] or "kcore" in replayed["proofs"]["page_tables"]["why_not"]
+
+
+def test_only_the_words_about_memory_and_not_where_the_kernel_is(machine, recorder):
+    root, host = machine()
+    (root / "proc/cmdline").write_text("root=/dev/vda token=secret memory_hotplug.memmap_on_memory=1 efi=nosoftreserve rd.luks.key=secret mem=4G\n")
+    (root / "proc/iomem").write_text("00100000-7fffffff : System RAM\n  2b000000-2c200e8f : Kernel code\n  2d000000-2d7fffff : Kernel rodata\n80000000-8fffffff : dax0.0\n")
+    files = recorder.record(host).files
+    assert files["/proc/cmdline"] == b"memory_hotplug.memmap_on_memory=1 efi=nosoftreserve mem=4G\n"
+    assert files["/proc/iomem"] == b"00100000-7fffffff : System RAM\n80000000-8fffffff : dax0.0\n"
+    assert b"secret" not in b"".join(files.values())
+
+
+def test_the_bundle_runs_alone(machine, recorder, tmp_path):
+    root, host = machine()
+    recorder.bundle(str(tmp_path / "record.pyz"))
+    done = subprocess.run([sys.executable, "-I", str(tmp_path / "record.pyz"), "--sysroot", str(root), "--output", str(tmp_path / "out.tgz")],
+                          stdout=subprocess.PIPE, cwd=tmp_path, check=True)
+    assert b"wrote" in done.stdout
+    assert (tmp_path / "out.tgz").stat().st_mode & 0o077 == 0
+    assert facts.collect(unpack((tmp_path / "out.tgz").read_bytes(), tmp_path / "capture")) == facts.collect(host)
+
+
+def test_a_machine_without_memory_blocks_is_one_line(recorder, tmp_path):
+    with pytest.raises(SystemExit, match="^error: the kernel has no memory blocks"):
+        recorder.main(["--sysroot", str(tmp_path), "--output", str(tmp_path / "out.tgz")])
+    assert not (tmp_path / "out.tgz").exists()
+
+
+RECORD = json.loads(capture.dump(64, page_tables.Walk(64, [(0, 4096, 8192)]), {1: page_flags.Flags(1 << 37, 512, 0), 2: page_flags.Flags(4, 0, None)}))
+
+
+def read(root, content):
+    (root / "memlab").mkdir(exist_ok=True)
+    (root / "memlab/capture.json").write_text(content)
+    return capture.load(Host(str(root)))
+
+
+def test_what_is_recorded_is_read(tmp_path):
+    record = read(tmp_path, json.dumps(RECORD))
+    assert record.leaves() == page_tables.Walk(64, [(0, 4096, 8192)])
+    assert record.flags() == {1: page_flags.Flags(1 << 37, 512, 0), 2: page_flags.Flags(4, 0, None)}
+
+
+def test_reasons_are_kept(tmp_path):
+    record = read(tmp_path, capture.dump(None, TestbedError("no kcore"), TestbedError("no flags")))
+    for proof, words in ((record.leaves, "no kcore"), (record.flags, "no flags")):
+        with pytest.raises(TestbedError, match=words):
+            proof()
+
+
+def test_a_tree_without_a_record(tmp_path):
+    assert capture.load(Host(str(tmp_path))) is None
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null", "1", json.dumps(dict(RECORD, format=2)), json.dumps(dict(RECORD, page_tables=None)),
+                                     json.dumps(dict(RECORD, page_tables={"why_not": None, "leaves": [[1, 2]]})),
+                                     json.dumps(dict(RECORD, page_flags={"why_not": None, "blocks": [[1, "x", 1, None]]}))])
+def test_a_damaged_record_is_an_error(content, tmp_path):
+    with pytest.raises(TestbedError, match="capture.json"):
+        read(tmp_path, content)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.integers(0, len(json.dumps(RECORD))), strategies.text(alphabet='[]{}",:0123456789abnul', max_size=3))
+def test_any_damage_is_an_error_or_does_no_harm(tmp_path, place, text):
+    content = json.dumps(RECORD)
+    try:
+        record = read(tmp_path, content[:place] + text + content[place + len(text):])
+        record.leaves()
+        record.flags()
+    except TestbedError:
+        pass
