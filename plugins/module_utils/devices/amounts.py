@@ -11,12 +11,14 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax,
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, blocks_of_range, numbered, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_nodes, block_size, blocks_of_range, numbered
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
 
-# what it is called; {key: value} as the task named it; memory.blocks.Block in address order; how many are to be online; zone or None;
-# True when blocks that are to be online are not there yet (check mode)
-Target = collections.namedtuple("Target", "who named blocks amount zone missing")
+# what it is called; {key: value} as the task named it; ids of its blocks in address order; their nodes; True when they are not there yet (check mode)
+Place = collections.namedtuple("Place", "who named ids nodes missing")
+
+# where; memory.blocks.Block in address order; how many are to be online; in which zone; True when blocks that are to be online are not there yet
+Target = collections.namedtuple("Target", "place blocks amount zone missing")
 
 
 def parse_count(text, available, unit, who):
@@ -47,10 +49,11 @@ def targets(host, entries, check_mode=False):
     unit, inventory = block_size(host), Inventory(host)
     found, owners = [], {}
     for entry in entries:
-        who, named, ids, missing = _blocks_of(host, inventory, entry, unit, check_mode)
+        place = _place(host, inventory, entry, unit, check_mode)
+        who, ids = place.who, place.ids
         blocks = online.look(host, ids)
         gone = [block.id for block in blocks if block.state is None]
-        if gone and not missing:
+        if gone and not place.missing:
             raise TestbedError("%s: there is no memory block %d" % (who, gone[0]))
         for number in ids:
             if number in owners:
@@ -60,16 +63,17 @@ def targets(host, entries, check_mode=False):
         amount = 0
         count = "all" if entry.get("count") is None else entry["count"]
         if entry.get("state", "online") == "online":
-            amount = 0 if missing and not ids else parse_count(count, len(ids), unit, who)
+            amount = 0 if place.missing and not ids else parse_count(count, len(ids), unit, who)
         elif str(count).lower() != "all":
             raise TestbedError("%s: count goes with state: online: it says how many blocks are to be online" % who)
-        found.append(Target(who, named, [block for block in blocks if block.state is not None], amount, zone, missing and entry.get("state", "online") == "online"))
+        found.append(Target(place, [block for block in blocks if block.state is not None], amount, zone,
+                            place.missing and entry.get("state", "online") == "online"))
     _keep_boot_memory(host, found, unit)
     return found
 
 
-def _blocks_of(host, inventory, entry, unit, check_mode):
-    """``(who, named, ids, missing)`` for one entry."""
+def _place(host, inventory, entry, unit, check_mode):
+    """Where one entry's blocks are. Raises :class:`TestbedError`."""
     ways = [key for key in ("memory_devices", "node", "start") if entry.get(key) is not None]
     if len(ways) != 1:
         raise TestbedError("name blocks in one way: memory_devices, or node, or start and size; found %s" % (", ".join(ways) or "none of them"))
@@ -81,7 +85,7 @@ def _blocks_of(host, inventory, entry, unit, check_mode):
         base = "/sys/devices/system/node/node%d" % entry["node"]
         if not host.exists(base):
             raise TestbedError("there is no memory node %d" % entry["node"])
-        return "node %d" % entry["node"], {"node": entry["node"]}, numbered(host.listdir(base), "memory"), False
+        return Place("node %d" % entry["node"], {"node": entry["node"]}, numbered(host.listdir(base), "memory"), [entry["node"]], False)
     try:
         start = int(str(entry["start"]), 0)
     except ValueError:
@@ -91,7 +95,10 @@ def _blocks_of(host, inventory, entry, unit, check_mode):
         raise TestbedError("range %#x+%s does not begin and end at memory blocks, which are %s each" % (start, format_size(size), format_size(unit)))
     if size // unit > 1 << 24:
         raise TestbedError("range %#x+%s is more memory than any machine has" % (start, format_size(size)))
-    return "range %#x+%s" % (start, format_size(size)), {"start": "%#x" % start, "size": size}, list(blocks_of_range(start, size, unit)), False
+    ids = list(blocks_of_range(start, size, unit))
+    owners = block_nodes(host)
+    nodes = sorted({node for number in ids for node in owners.get(number, ())})
+    return Place("range %#x+%s" % (start, format_size(size)), {"start": "%#x" % start, "size": size}, ids, nodes, False)
 
 
 def _device_blocks(host, inventory, names, unit, check_mode):
@@ -99,29 +106,29 @@ def _device_blocks(host, inventory, names, unit, check_mode):
     who = "memory device %s" % identity.describe_all(members)
     named = {"memory_devices": list(names)}
     if check_mode and inventory.region(members) is None:
-        return who, named, [], True
+        return Place(who, named, [], [], True)
     device = dax.read(host, inventory.dax_name(members))
     ids = dax.whole_blocks(device, unit)[0]
     if device.driver != "kmem":
         if check_mode:
-            return who, named, ids, True
+            return Place(who, named, ids, [device.node], True)
         raise TestbedError("%s is not system RAM: its dax device is with %s" % (who, device.driver or "no driver"),
                            remedy="give it to kmem with memlab.testbed.dax_device")
-    return who, named, ids, False
+    return Place(who, named, ids, [device.node], False)
 
 
 def _keep_boot_memory(host, found, unit):
     """Memory that no dax device brought is not moved from zone to zone: that would take the running system's own memory offline."""
     hot = None
     for target in found:
-        if "memory_devices" in target.named or not target.amount:
+        if "memory_devices" in target.place.named or not target.amount:
             continue
         if hot is None:
             hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, unit)[0]}
         for block in target.blocks:
             if block.online and block.id not in hot and online.zone_kind(block.zone) != target.zone:
                 raise TestbedError("%s: memory block %d is online in zone %s and no dax device brought it: it is not moved to the %s zone"
-                                   % (target.who, block.id, block.zone, target.zone))
+                                   % (target.place.who, block.id, block.zone, target.zone))
 
 
 def apply(host, entries, check_mode=False, timeout=60.0):
@@ -132,40 +139,40 @@ def apply(host, entries, check_mode=False, timeout=60.0):
     found = targets(host, entries, check_mode)
     unit = block_size(host)
     plans = [online.plan(target.blocks, target.amount, target.zone) for target in found]
-    before = [report(target, target.blocks, unit) for target in found]
+    before = [report(target, (), unit) for target in found]
     if check_mode:
-        planned = [dict(report(target, target.blocks, unit), changed=bool(steps) or target.missing,
-                        results=[{"id": step.block, "action": step.word} for step in steps]) for target, steps in zip(found, plans)]
-        for target, entry in zip(found, planned):
-            entry.update(online=target.amount)
+        planned = [dict(entry, online=target.amount, bytes_online=target.amount * unit, zones={target.zone: target.amount} if target.amount else {},
+                        changed=bool(steps) or target.missing, results=[{"id": step.block, "action": step.word} for step in steps])
+                   for target, steps, entry in zip(found, plans, before)]
         return any(entry["changed"] for entry in planned), planned, before
     after = []
     for target, steps in zip(found, plans):
         try:
             results = online.take(host, steps, timeout)
         except online.StoppedAtBlock as exc:
-            after.append(dict(_now(host, target, unit), changed=True, results=exc.results))
+            after.append(dict(report(target, exc.results, unit), changed=True, results=exc.results))
             exc.results = after
-            exc.summary = "%s: %s" % (target.who, exc.summary)
-            exc.details = ["%s has %d of %d blocks online now; blocks done before stay as they are" % (target.who, after[-1]["online"], after[-1]["blocks"])]
+            exc.summary = "%s: %s" % (target.place.who, exc.summary)
+            exc.details = ["%s has %d of %d blocks online now; blocks done before stay as they are"
+                           % (target.place.who, after[-1]["online"], after[-1]["blocks"])]
             raise exc
-        after.append(dict(_now(host, target, unit), changed=bool(steps), results=results))
+        after.append(dict(report(target, results, unit), changed=bool(steps), results=results))
     return any(entry["changed"] for entry in after), after, before
 
 
-def _now(host, target, unit):
-    return report(target, list(read_blocks(host, [block.id for block in target.blocks]).values()), unit)
+def report(target, results, unit):
+    """One target's state, in numbers that do not grow with it.
 
-
-def report(target, blocks, unit):
-    """One target's state, in numbers that do not grow with it."""
-    awake = [block for block in blocks if block.online]
+    :arg results: of :func:`online.take`, whose blocks were read since the target was.
+    """
+    kinds = {block.id: online.zone_kind(block.zone) if block.online else None for block in target.blocks}
+    kinds.update((result["id"], result["zone"] if result["state"] == "online" else None) for result in results)
     zones = {}
-    for block in awake:
-        kind = online.zone_kind(block.zone)
-        zones[kind] = zones.get(kind, 0) + 1
-    return dict(target.named, blocks=len(blocks), online=len(awake), bytes_online=len(awake) * unit, zones=zones,
-                nodes=sorted({node for block in blocks for node in block.nodes}))
+    for kind in kinds.values():
+        if kind is not None:
+            zones[kind] = zones.get(kind, 0) + 1
+    awake = sum(zones.values())
+    return dict(target.place.named, blocks=len(kinds), online=awake, bytes_online=awake * unit, zones=zones, nodes=target.place.nodes)
 
 
 def outline(entry):
