@@ -45,9 +45,10 @@ RETURN = r"""
 _value:
   description:
     - A dictionary with C(hosts), one entry by name, which is none for a host without facts.
-    - An entry has C(kernel), C(namespaces), C(proofs), C(conflicts) of M(memlab.testbed.memmap_facts), C(slow_nodes) (ids of nodes whose memory is all
-      on dax devices), C(mistake) (in the inventory's variable, or none) and C(devices). A device has C(device) (names that outlive a reboot), C(name), C(size), C(mode), C(region), C(namespace), C(blocks),
-      C(zones), C(node), C(wanted) and C(memmap), and this C(wanted), C(found), C(placement), C(intent), C(proofs), C(bytes) and C(nodes).
+    - An entry has C(kernel), C(namespaces), C(proofs) and C(conflicts) of M(memlab.testbed.memmap_facts), C(slow_nodes) (ids of nodes whose memory is
+      all on dax devices), C(mistake) (in the inventory's variable, or none) and C(devices).
+    - A device has C(device) (names that outlive a reboot), C(name), C(size), C(mode), C(region), C(namespace), C(blocks), C(zones), C(node), C(wanted) and
+      C(memmap), which has C(wanted), C(found), C(placement), C(intent), C(proofs), C(bytes) and C(nodes).
   type: dict
 """
 

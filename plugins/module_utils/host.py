@@ -8,8 +8,10 @@ machine (``root="/"``) and on a recorded tree (any other root), where writing an
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -150,7 +152,7 @@ class Host(object):
         if tool is None:
             raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
         with subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=dict(os.environ, LC_ALL="C")) as running:
+                              env=dict(os.environ, LC_ALL="C"), start_new_session=True) as running:
             try:
                 output, errors = running.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
@@ -214,10 +216,15 @@ def _shown(argv):
 
 
 def _end(running, patience=15):
-    """End a child politely first: a tool that is killed leaves behind what it would have cleaned up."""
-    running.terminate()
-    try:
-        running.communicate(timeout=patience)
-    except subprocess.TimeoutExpired:
-        running.kill()
-        running.communicate()
+    """End a child politely first: a tool that is killed leaves behind what it would have cleaned up.
+
+    Its process group is ended with it: mmdebstrap ignores a SIGTERM that is meant for itself alone, and a shell script's death leaves its command behind.
+    """
+    for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, number)
+        try:
+            running.communicate(timeout=seconds)
+            return
+        except subprocess.TimeoutExpired:
+            pass  # the next one cannot be ignored

@@ -160,7 +160,7 @@ ansible_facts:
             placement:
               description:
                 - V(self) where the memmap of each block is exactly the block's first pages. V(same_node) where it is elsewhere on the block's node,
-                  V(other_node) where it is on other nodes, V(mixed) where it is on both.
+                  V(other_node) where it is on other nodes (DRAM, or another device's memory), V(mixed) where it is on both.
                 - V(unknown) where no proof speaks, or proofs contradict each other.
               returned: success
               type: str
@@ -170,6 +170,12 @@ ansible_facts:
               type: int
             memmap_nodes:
               description: Bytes of memmap on each node. V(unknown) is the key for memory whose node is not known.
+              returned: success
+              type: dict
+            memmap_devices:
+              description:
+                - Bytes of memmap on the memory of each dax device, by the device's name. Empty where all of it is on memory that the machine booted with.
+                - Tells slow memory from DRAM where V(other_node) does not, as the other node may be that of another device.
               returned: success
               type: dict
             memmap:
@@ -188,7 +194,8 @@ ansible_facts:
               elements: str
         blocks:
           description: >-
-            One entry per block, with C(id), C(start), C(size), C(state), C(zone), C(node), C(device), C(placement), C(memmap_nodes), C(memmap) and C(proofs), as
+            One entry per block, with C(id), C(start), C(size), C(state), C(zone), C(node), C(device), C(placement), C(memmap_nodes), C(memmap_devices),
+            C(memmap) and C(proofs), as
             in RV(ansible_facts.memmap.ranges).
           returned: if O(gather=blocks)
           type: list
@@ -247,6 +254,10 @@ ansible_facts:
               type: int
             memmap_nodes:
               description: Bytes of memmap of its blocks on each node.
+              returned: success
+              type: dict
+            memmap_devices:
+              description: Bytes of memmap of its blocks on the memory of each dax device, this one or others.
               returned: success
               type: dict
             proofs:

@@ -14,8 +14,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory import onlin
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_nodes, block_size, blocks_of_range, numbered
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
 
-# what it is called; {key: value} as the task named it; ids of its blocks in address order; their nodes; True when they are not there yet (check mode)
-Place = collections.namedtuple("Place", "who named ids nodes missing")
+# what it is called; {key: value} as the task named it; bytes in a block; ids of its blocks in address order; their nodes;
+# True when they are not there yet (check mode)
+Place = collections.namedtuple("Place", "who named unit ids nodes missing")
 
 # where; memory.blocks.Block in address order; how many are to be online; in which zone; True when blocks that are to be online are not there yet
 Target = collections.namedtuple("Target", "place blocks amount zone missing")
@@ -44,32 +45,36 @@ def parse_count(text, available, unit, who):
     return count
 
 
-def targets(host, entries, check_mode=False):
-    """Entries of the task -> list of :class:`Target`. Raises :class:`TestbedError` before anything has changed."""
+def places(host, entries, check_mode=False):
+    """Where the blocks of each entry are. Raises :class:`TestbedError`."""
     unit, inventory = block_size(host), Inventory(host)
     found, owners = [], {}
     for entry in entries:
         place = _place(host, inventory, entry, unit, check_mode)
-        who, ids = place.who, place.ids
-        blocks = online.look(host, ids)
+        for number in place.ids:
+            if number in owners:
+                raise TestbedError("memory block %d is meant twice, by %s and by %s" % (number, owners[number], place.who))
+            owners[number] = place.who
+        found.append(place)
+    return found
+
+
+def targets(host, entries, found):
+    """Entries of the task and their :func:`places` -> list of :class:`Target`. Raises :class:`TestbedError` before anything has changed."""
+    wanted = []
+    for entry, place in zip(entries, found):
+        blocks = online.look(host, place.ids)
         gone = [block.id for block in blocks if block.state is None]
         if gone and not place.missing:
-            raise TestbedError("%s: there is no memory block %d" % (who, gone[0]))
-        for number in ids:
-            if number in owners:
-                raise TestbedError("memory block %d is meant twice, by %s and by %s" % (number, owners[number], who))
-            owners[number] = who
-        zone = entry.get("zone") or "movable"
-        amount = 0
+            raise TestbedError("%s: there is no memory block %d" % (place.who, gone[0]))
+        awake = entry.get("state", "online") == "online"
         count = "all" if entry.get("count") is None else entry["count"]
-        if entry.get("state", "online") == "online":
-            amount = 0 if place.missing and not ids else parse_count(count, len(ids), unit, who)
-        elif str(count).lower() != "all":
-            raise TestbedError("%s: count goes with state: online: it says how many blocks are to be online" % who)
-        found.append(Target(place, [block for block in blocks if block.state is not None], amount, zone,
-                            place.missing and entry.get("state", "online") == "online"))
-    _keep_boot_memory(host, found, unit)
-    return found
+        if not awake and str(count).lower() != "all":
+            raise TestbedError("%s: count goes with state: online: it says how many blocks are to be online" % place.who)
+        amount = parse_count(count, len(place.ids), place.unit, place.who) if awake and (place.ids or not place.missing) else 0
+        wanted.append(Target(place, [block for block in blocks if block.state is not None], amount, entry.get("zone") or "movable", place.missing and awake))
+    _keep_boot_memory(host, wanted)
+    return wanted
 
 
 def _place(host, inventory, entry, unit, check_mode):
@@ -85,7 +90,7 @@ def _place(host, inventory, entry, unit, check_mode):
         base = "/sys/devices/system/node/node%d" % entry["node"]
         if not host.exists(base):
             raise TestbedError("there is no memory node %d" % entry["node"])
-        return Place("node %d" % entry["node"], {"node": entry["node"]}, numbered(host.listdir(base), "memory"), [entry["node"]], False)
+        return Place("node %d" % entry["node"], {"node": entry["node"]}, unit, numbered(host.listdir(base), "memory"), [entry["node"]], False)
     try:
         start = int(str(entry["start"]), 0)
     except ValueError:
@@ -98,7 +103,7 @@ def _place(host, inventory, entry, unit, check_mode):
     ids = list(blocks_of_range(start, size, unit))
     owners = block_nodes(host)
     nodes = sorted({node for number in ids for node in owners.get(number, ())})
-    return Place("range %#x+%s" % (start, format_size(size)), {"start": "%#x" % start, "size": size}, ids, nodes, False)
+    return Place("range %#x+%s" % (start, format_size(size)), {"start": "%#x" % start, "size": size}, unit, ids, nodes, False)
 
 
 def _device_blocks(host, inventory, names, unit, check_mode):
@@ -106,25 +111,25 @@ def _device_blocks(host, inventory, names, unit, check_mode):
     who = "memory device %s" % identity.describe_all(members)
     named = {"memory_devices": list(names)}
     if check_mode and inventory.region(members) is None:
-        return Place(who, named, [], [], True)
+        return Place(who, named, unit, [], [], True)
     device = dax.read(host, inventory.dax_name(members))
     ids = dax.whole_blocks(device, unit)[0]
     if device.driver != "kmem":
         if check_mode:
-            return Place(who, named, ids, [device.node], True)
+            return Place(who, named, unit, ids, [device.node], True)
         raise TestbedError("%s is not system RAM: its dax device is with %s" % (who, device.driver or "no driver"),
                            remedy="give it to kmem with memlab.testbed.dax_device")
-    return Place(who, named, ids, [device.node], False)
+    return Place(who, named, unit, ids, [device.node], False)
 
 
-def _keep_boot_memory(host, found, unit):
+def _keep_boot_memory(host, found):
     """Memory that no dax device brought is not moved from zone to zone: that would take the running system's own memory offline."""
     hot = None
     for target in found:
         if "memory_devices" in target.place.named or not target.amount:
             continue
         if hot is None:
-            hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, unit)[0]}
+            hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, target.place.unit)[0]}
         for block in target.blocks:
             if block.online and block.id not in hot and online.zone_kind(block.zone) != target.zone:
                 raise TestbedError("%s: memory block %d is online in zone %s and no dax device brought it: it is not moved to the %s zone"
@@ -136,31 +141,35 @@ def apply(host, entries, check_mode=False, timeout=60.0):
 
     Raises :class:`memory.online.StoppedAtBlock`, whose ``results`` are then one report per target with what was done.
     """
-    found = targets(host, entries, check_mode)
-    unit = block_size(host)
-    plans = [online.plan(target.blocks, target.amount, target.zone) for target in found]
-    before = [report(target, (), unit) for target in found]
+    return carry_out(host, entries, places(host, entries, check_mode), check_mode, timeout)
+
+
+def carry_out(host, entries, found, check_mode=False, timeout=60.0):
+    """As :func:`apply`, for :func:`places` found before."""
+    wanted = targets(host, entries, found)
+    plans = [online.plan(target.blocks, target.amount, target.zone) for target in wanted]
+    before = [report(target, ()) for target in wanted]
     if check_mode:
-        planned = [dict(entry, online=target.amount, bytes_online=target.amount * unit, zones={target.zone: target.amount} if target.amount else {},
+        planned = [dict(entry, online=target.amount, bytes_online=target.amount * target.place.unit, zones={target.zone: target.amount} if target.amount else {},
                         changed=bool(steps) or target.missing, results=[{"id": step.block, "action": step.word} for step in steps])
-                   for target, steps, entry in zip(found, plans, before)]
+                   for target, steps, entry in zip(wanted, plans, before)]
         return any(entry["changed"] for entry in planned), planned, before
     after = []
-    for target, steps in zip(found, plans):
+    for target, steps in zip(wanted, plans):
         try:
             results = online.take(host, steps, timeout)
         except online.StoppedAtBlock as exc:
-            after.append(dict(report(target, exc.results, unit), changed=True, results=exc.results))
+            after.append(dict(report(target, exc.results), changed=True, results=exc.results))
             exc.results = after
             exc.summary = "%s: %s" % (target.place.who, exc.summary)
             exc.details = ["%s has %d of %d blocks online now; blocks done before stay as they are"
                            % (target.place.who, after[-1]["online"], after[-1]["blocks"])]
             raise exc
-        after.append(dict(report(target, results, unit), changed=bool(steps), results=results))
+        after.append(dict(report(target, results), changed=bool(steps), results=results))
     return any(entry["changed"] for entry in after), after, before
 
 
-def report(target, results, unit):
+def report(target, results):
     """One target's state, in numbers that do not grow with it.
 
     :arg results: of :func:`online.take`, whose blocks were read since the target was.
@@ -172,7 +181,7 @@ def report(target, results, unit):
         if kind is not None:
             zones[kind] = zones.get(kind, 0) + 1
     awake = sum(zones.values())
-    return dict(target.place.named, blocks=len(kinds), online=awake, bytes_online=awake * unit, zones=zones, nodes=target.place.nodes)
+    return dict(target.place.named, blocks=len(kinds), online=awake, bytes_online=awake * target.place.unit, zones=zones, nodes=target.place.nodes)
 
 
 def outline(entry):

@@ -95,6 +95,9 @@ def _note(host, path, before, value):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(place)
         return
-    with open(place + ".new", "w", encoding="ascii") as stream:
-        json.dump(notes, stream)
-    os.replace(place + ".new", place)
+    try:
+        with open(place + ".new", "w", encoding="ascii") as stream:
+            json.dump(notes, stream)
+        os.replace(place + ".new", place)
+    except OSError as exc:
+        raise TestbedError("cannot write %s (%s)" % (NOTES, errno_name(exc.errno)))

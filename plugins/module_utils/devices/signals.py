@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -42,6 +43,20 @@ def deferred():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextlib.contextmanager
+def postponed():
+    """Within, those signals are noted, and act at its end. A process started within inherits no blocked signal, as it would from :func:`deferred`."""
+    noted = []
+    before = [(number, signal.signal(number, lambda number, frame: noted.append(number))) for number in ENDING]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+        if noted:
+            signal.raise_signal(noted[0])
+
+
 class TimedOut(Exception):
     """The time given to an :class:`Alarm` has passed."""
 
@@ -49,30 +64,28 @@ class TimedOut(Exception):
 class Alarm(object):
     """Bounds system calls that the kernel may loop in for ever (mm/memory_hotplug.c:offline_pages gives up only on a signal). Main thread only.
 
-    Between :meth:`start` and :meth:`stop`, SIGALRM interrupts the call when the time has passed, and :class:`TimedOut` is raised.
+    A call is begun by setting ``began`` (time.monotonic) and ended by setting it to ``None``; one that lasts ``seconds`` is interrupted, and
+    :class:`TimedOut` raised. One clock runs for all calls: a timer set for each would cost as much as the calls do.
     """
 
-    def __init__(self):
-        self._running = False
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.began = None
 
     def __enter__(self):
-        self._before = signal.signal(signal.SIGALRM, self._expire)
+        self._before = signal.signal(signal.SIGALRM, self._look)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
         return self
 
     def __exit__(self, *unused):
-        self._running = False
+        self.began = None
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._before)
 
-    def start(self, seconds):
-        self._running = True
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-    def stop(self):
-        """The clock may run on: the next start sets it anew, and meanwhile its end means nothing."""
-        self._running = False
-
-    def _expire(self, number, frame):
-        if self._running:
-            self._running = False
+    def _look(self, number, frame):
+        left = self.seconds if self.began is None else self.seconds - (time.monotonic() - self.began)
+        # a call interrupted too early is made again by Python; never 0, which would stop the clock
+        signal.setitimer(signal.ITIMER_REAL, max(left, 0.001) if left > 0 else self.seconds)
+        if left <= 0:
+            self.began = None
             raise TimedOut()

@@ -169,7 +169,8 @@ def _unbind(host, entry):
     """Out of kmem, only with every block offline: the kernel would lose the range until reboot."""
     awake = [block.id for block in read_blocks(host, entry.blocks).values() if block.online]
     if awake:
-        raise TestbedError("%s stays with kmem: memory block %d is online" % (entry.who, awake[0]), remedy="something puts blocks online here: find and stop it")
+        raise TestbedError("%s stays with kmem: memory block %d is online" % (entry.who, awake[0]),
+                           remedy="something puts blocks online here: find and stop it")
     dax.unbind(host, entry.device.name, "kmem")
     left = sorted(set(block_ids(host)).intersection(entry.blocks))
     if left:

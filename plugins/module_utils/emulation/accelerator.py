@@ -9,7 +9,7 @@ import os
 import subprocess
 import tempfile
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import keys
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import keys, locks
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.guest_tree import PROBE_PARAMETER
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -24,9 +24,10 @@ def runs_a_guest(accelerator, image):
     """Whether the image's own kernel comes up under ``accelerator`` far enough for its initrd to switch the machine off: (answer, why not).
 
     :arg image: directory of a tuned guest image.
+    Only a guest that switches itself off makes QEMU end: one that crashes starts again (so no -no-reboot here) until the time is over.
     """
     argv = [QEMU] + arguments(accelerator) + [
-        "-machine", "q35", "-m", "512M", "-nodefaults", "-display", "none", "-no-reboot", "-kernel", os.path.join(image, "kernel"),
+        "-machine", "q35", "-m", "512M", "-nodefaults", "-display", "none", "-kernel", os.path.join(image, "kernel"),
         "-initrd", os.path.join(image, "initrd"), "-append", PROBE_PARAMETER + " quiet cryptomgr.notests"]
     with tempfile.TemporaryFile() as errors:
         try:
@@ -50,6 +51,13 @@ def choose(image):
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg", "/dev/kvm may not be opened by this user"
     path, now = os.path.join(cache_directory(), "accelerator.json"), _circumstances(image)
+    os.makedirs(cache_directory(), exist_ok=True)
+    # Guests that start side by side ask once.
+    with locks.held(path + ".lock", "the probe for KVM", patience=3 * _PATIENCE):
+        return _kept_or_found(path, now, image)
+
+
+def _kept_or_found(path, now, image):
     try:
         with open(path, encoding="utf-8") as stream:
             kept = json.load(stream)
@@ -59,7 +67,6 @@ def choose(image):
         pass  # no answer yet, or one that cannot be read: find out
     works, why_not = runs_a_guest("kvm", image)
     accelerator, reason = ("kvm", "a probe guest ran under it") if works else ("tcg", "KVM opens but runs no guest: %s" % why_not)
-    os.makedirs(cache_directory(), exist_ok=True)
     keys.write_atomically(path, json.dumps({"circumstances": now, "accelerator": accelerator, "reason": reason}))
     return accelerator, reason
 

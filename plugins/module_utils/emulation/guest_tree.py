@@ -188,9 +188,9 @@ def _content(path):
     try:
         with open(path, "rb") as stream:
             data = stream.read()
-    except OSError as exc:
-        raise TestbedError("the image has no readable %s (%s)" % (os.path.basename(path), exc.strerror))
-    return lzma.decompress(data) if path.endswith(".xz") else data
+        return lzma.decompress(data) if path.endswith(".xz") else data
+    except (OSError, lzma.LZMAError) as exc:
+        raise TestbedError("the image has no readable %s (%s)" % (os.path.basename(path), getattr(exc, "strerror", None) or exc))
 
 
 def initrd_script(modules):

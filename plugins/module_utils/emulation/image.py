@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import tempfile
@@ -31,6 +32,10 @@ PACKAGES = ("systemd-sysv", "udev", "kmod", "iproute2", "openssh-server", "pytho
 # Bytes on the cache's disk that a build takes at its worst: archive, unpacked tree and file system beside each other.
 BUILD_SPACE = 3 * G
 
+# What reaches apt's and sed's command lines: names as Debian's policy has them, a package also with a version or an architecture.
+_SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.ASCII)
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
+
 # Paths that no guest reads.
 _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
 
@@ -44,7 +49,13 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     :arg backports_kernel: take the kernel from the suite's backports.
     :arg disk_size: bytes of the root file system; it is sparse.
     :arg tuned: ``False`` leaves services, initrd and boot parameters as Debian has them: the yardstick for boot times.
+    Raises :class:`TestbedError` for a suite or a package that cannot be one.
     """
+    if not _SUITE.fullmatch(suite):
+        raise TestbedError("%.60r is not the name of a Debian suite" % (suite,))
+    for name in list(packages) + ([kernel_package] if kernel_package else []):
+        if not _PACKAGE.fullmatch(name):
+            raise TestbedError("%.60r is not the name of a Debian package" % (name,))
     found = {
         "recipe": RECIPE,
         "architecture": platform.machine(),
@@ -88,17 +99,17 @@ def ensure(host, wanted):
         return False, place, found
     try:
         os.makedirs(images_directory(), exist_ok=True)
+        with locks.held(place + ".lock", "the image %s" % os.path.basename(place), patience=600):
+            found = manifest(place)
+            if found is not None:
+                return False, place, found
+            _need_space(images_directory())
+            with _work_directory(place) as work:
+                found = _build(host, wanted, work)
+                shutil.rmtree(place, ignore_errors=True)
+                os.rename(os.path.join(work, "image"), place)
     except OSError as exc:
-        raise TestbedError("cannot make the image cache %s (%s)" % (images_directory(), exc.strerror))
-    with locks.held(place + ".lock", "the image %s" % os.path.basename(place), patience=600):
-        found = manifest(place)
-        if found is not None:
-            return False, place, found
-        _need_space(images_directory())
-        with _work_directory(place) as work:
-            found = _build(host, wanted, work)
-            shutil.rmtree(place, ignore_errors=True)
-            os.rename(os.path.join(work, "image"), place)
+        raise TestbedError("cannot make an image in %s: %s" % (images_directory(), exc))
     return True, place, found
 
 
@@ -140,12 +151,11 @@ def _build(host, wanted, work):
         host.run(fakeroot + ["mke2fs", "-q", "-t", "ext4", "-F", "-L", "memlab", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", tree, root], timeout=600)
         with open(os.path.join(image, "manifest.json"), "w", encoding="utf-8") as stream:
             json.dump(found, stream, indent=1, sort_keys=True)
-    except OSError as exc:
-        raise TestbedError("building the guest image failed: %s" % exc)
-    except TestbedError as exc:
-        if any("No space left" in line for line in exc.details) or shutil.disk_usage(work).free < (64 << 20):
-            raise TestbedError("the disk ran full while the guest image was built in %s" % images_directory(), details=[exc.summary] + exc.details[-3:],
-                               remedy="free %s there, or set MEMLAB_CACHE to a directory that has it" % format_size(BUILD_SPACE))
+    except (OSError, TestbedError) as exc:
+        if "No space left" in str(exc):
+            raise TestbedError("the disk ran full while the guest image was built in %s and %s" % (images_directory(), tempfile.gettempdir()),
+                               details=str(exc).splitlines()[-4:],
+                               remedy="free %s, or set MEMLAB_CACHE and TMPDIR to directories that have it" % format_size(BUILD_SPACE))
         raise
     return found
 

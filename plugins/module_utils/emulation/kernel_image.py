@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import struct
+import zlib
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -22,7 +23,7 @@ _XEN_ELFNOTE_PHYS32_ENTRY = 18
 
 def payload(image):
     """(compression, compressed bytes) of the kernel in a bzImage. Raises :class:`TestbedError`."""
-    if image[MAGIC:MAGIC + 4] != b"HdrS":
+    if image[MAGIC:MAGIC + 4] != b"HdrS" or len(image) < PAYLOAD_OFFSET + 8:
         raise TestbedError("the kernel is not a bzImage: it has no setup header")
     sectors = image[SETUP_SECTORS] or 4
     offset, length = struct.unpack_from("<II", image, PAYLOAD_OFFSET)
@@ -39,25 +40,30 @@ def unpack(image, zstd):
     """The ELF kernel inside a bzImage.
 
     :arg zstd: function that decompresses zstd data; Python's own library has none before 3.14.
+    Raises :class:`TestbedError`.
     """
     name, data = payload(image)
     if name == "zstd":
         return zstd(data)
-    if name == "xz":
-        return lzma.decompress(data)
-    return gzip.decompress(data)
+    try:
+        return lzma.decompress(data) if name == "xz" else gzip.decompress(data)
+    except (lzma.LZMAError, zlib.error, EOFError, OSError) as exc:
+        raise TestbedError("the kernel cannot be decompressed: %s" % exc)
 
 
 def has_pvh_entry(elf):
     """Whether an ELF kernel carries the note that QEMU starts it by."""
     if elf[:5] != b"\x7fELF\x02":
         return False
-    offset, = struct.unpack_from("<Q", elf, 32)
-    size, count = struct.unpack_from("<HH", elf, 54)
-    for number in range(count):
-        kind, flags, start, virtual, physical, length = struct.unpack_from("<IIQQQQ", elf, offset + number * size)
-        if kind == 4 and _XEN_ELFNOTE_PHYS32_ENTRY in _xen_notes(elf[start:start + length]):
-            return True
+    try:
+        offset, = struct.unpack_from("<Q", elf, 32)
+        size, count = struct.unpack_from("<HH", elf, 54)
+        for number in range(count):
+            kind, flags, start, virtual, physical, length = struct.unpack_from("<IIQQQQ", elf, offset + number * size)
+            if kind == 4 and _XEN_ELFNOTE_PHYS32_ENTRY in _xen_notes(elf[start:start + length]):
+                return True
+    except struct.error:
+        pass  # cut short: no kernel that QEMU would take
     return False
 
 

@@ -22,6 +22,10 @@ def host_key(testbed, guest):
     return os.path.join(testbed_directory(testbed), "keys", guest)
 
 
+def known_hosts(testbed):
+    return os.path.join(testbed_directory(testbed), "known_hosts")
+
+
 def ensure(host, testbed, guest):
     """Make what is missing of the testbed's and the guest's keys, and pin the guest's. The caller holds the testbed's lock."""
     directory = testbed_directory(testbed)
@@ -32,7 +36,7 @@ def ensure(host, testbed, guest):
             if os.path.exists(path):
                 os.unlink(path)
             host.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
-    pinned = os.path.join(directory, "known_hosts")
+    pinned = known_hosts(testbed)
     wanted = "%s %s" % (alias(testbed, guest), " ".join(_read(host_key(testbed, guest) + ".pub").split()[:2]))
     lines = _read(pinned).splitlines() if os.path.exists(pinned) else []
     kept = [line for line in lines if line.split(" ")[0] != alias(testbed, guest)] + [wanted]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, locks, process, qemu_arguments, testbed_file, warm
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, image as images, keys, locks, process, qemu_arguments, testbed_file, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import testbed_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -34,12 +34,15 @@ def apply(host, machine, state, options, check):
 
     :arg options: ``timeout`` (seconds), ``warm`` (bool), ``kernel_parameters`` (list or ``None``), ``plugged`` (list or ``None``), ``forget`` (bool).
     """
-    os.makedirs(testbed_directory(machine.testbed), mode=0o700, exist_ok=True)
     lock = os.path.join(testbed_directory(machine.testbed), machine.guest.name + ".lock")
-    with locks.held(lock, "guest %s of testbed %s" % (machine.guest.name, machine.testbed)):
-        if state == "absent":
-            return _absent(machine, options, check)
-        return _present(host, machine, state, options, check)
+    try:
+        os.makedirs(testbed_directory(machine.testbed), mode=0o700, exist_ok=True)
+        with locks.held(lock, "guest %s of testbed %s" % (machine.guest.name, machine.testbed)):
+            if state == "absent":
+                return _absent(machine, options, check)
+            return _present(host, machine, state, options, check)
+    except OSError as exc:
+        raise TestbedError("guest %s: %s" % (machine.guest.name, exc))
 
 
 def _absent(machine, options, check):
@@ -65,8 +68,13 @@ def _present(host, machine, state, options, check):
             result.update(_start(host, machine, state, wanted, options))
     elif wanted != parameters:
         raise TestbedError("guest %s runs with other kernel parameters than are asked for now" % machine.guest.name, remedy="use state restarted")
+    elif machine.is_outdated():
+        raise TestbedError("guest %s runs as the testbed file declared it before its last change" % machine.guest.name,
+                           remedy="use state restarted, or remove it and start it anew")
     if not check:
         found = machine.process()
+        if found is None:
+            raise TestbedError("guest %s ended as soon as it was up" % machine.guest.name)
         result.update(running=True, pid=found[0], ssh_port=machine.port(), directory=machine.directory)
     if options["plugged"] is not None:
         changed, plugged = _plug(machine, options["plugged"], check)
@@ -77,6 +85,10 @@ def _present(host, machine, state, options, check):
 def _start(host, machine, state, parameters, options):
     if machine.image is None:
         raise TestbedError("guest %s is not running, and starting it takes an image" % machine.guest.name, remedy="set image to the directory of a guest image")
+    if images.manifest(machine.image) is None:
+        raise TestbedError("%s is not the directory of a guest image" % machine.image, remedy="take the one that memlab.testbed.guest_image returns")
+    if not 0 <= machine.ssh_port <= 65535:
+        raise TestbedError("ssh_port %d is not a port" % machine.ssh_port, remedy="choose one up to 65535, or 0 for a free one")
     accel, why = accelerator.choose(machine.image)
     if state == "restarted":
         machine.shut_down(host, options["timeout"])
@@ -84,6 +96,7 @@ def _start(host, machine, state, parameters, options):
         machine.stop()
     first = machine.prepare(host) and not os.path.exists(machine.file("disk.qcow2"))
     keys.write_atomically(machine.file("parameters.json"), json.dumps(parameters))
+    keys.write_atomically(machine.file("definition.json"), json.dumps(machine.definition()))
     started = []
 
     def remember(found):

@@ -17,9 +17,10 @@ import socket
 import subprocess
 import time
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, guest_tree, keys, process, qemu_arguments
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, guest_tree, keys, locks, process, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory, testbed_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 # The drive's node name; ids with a dot cannot be a declared name.
@@ -71,6 +72,15 @@ class Machine(object):
         found = self._json("parameters.json")
         return found if isinstance(found, list) else []
 
+    def definition(self):
+        """What a change of the testbed file changes about a guest that runs, as JSON types."""
+        return [qemu_arguments.machine_arguments(self.guest, self.file("memory")), list(self.guest.kernel_parameters)]
+
+    def is_outdated(self):
+        """Whether the guest was started from another definition than this one."""
+        found = self._json("definition.json")
+        return bool(found) and found != self.definition()
+
     def _json(self, name):
         try:
             with open(self.file(name), encoding="utf-8") as stream:
@@ -80,14 +90,18 @@ class Machine(object):
 
     # command line
 
-    def kernel_command_line(self, stock=False):
+    def kernel_command_line(self):
+        """The image's parameters, the declared ones and those added since.
+
+        A ``name=value`` takes the place of an older layer's under that name: the kernel takes the last of most, and people read the first. What
+        is given more than once in one layer stays (``memmap=``, ``console=``).
+        """
         with open(os.path.join(self.image, "manifest.json"), encoding="utf-8") as stream:
             image_parameters = json.load(stream)["kernel_parameters"]
         tokens = ["root=/dev/vda", "rw", "console=ttyS0", "net.ifnames=0"] + image_parameters
-        for token in list(self.guest.kernel_parameters) + self.running_parameters():
-            # The kernel takes the last of a parameter; one that is set anew leaves no older self behind to be read by people.
-            name = token.split("=")[0]
-            tokens = [old for old in tokens if old.split("=")[0] != name or "=" not in token] + [token]
+        for layer in (list(self.guest.kernel_parameters), self.running_parameters()):
+            names = {token.partition("=")[0] for token in layer if "=" in token}
+            tokens = [old for old in tokens if old not in layer and old.partition("=")[0] not in names] + layer
         return " ".join(tokens)
 
     def arguments(self, disk, accel, cold_plug=True):
@@ -117,7 +131,9 @@ class Machine(object):
         Returns whether the guest had no such files before. Raises :class:`TestbedError` when one has another size than is declared.
         """
         os.makedirs(self.file("memory"), mode=0o700, exist_ok=True)
-        keys.ensure(host, self.testbed, self.guest.name)
+        # Guests of a testbed start side by side and share its key and its known hosts.
+        with locks.held(os.path.join(testbed_directory(self.testbed), ".lock"), "testbed %s" % self.testbed, patience=60):
+            keys.ensure(host, self.testbed, self.guest.name)
         keys.write_atomically(self.file("hostname"), self.guest.name + "\n")
         fresh = True
         for name, size in qemu_arguments.backing_files(self.guest).items():
@@ -145,10 +161,18 @@ class Machine(object):
             if os.path.lexists(self.file(name)):
                 os.unlink(self.file(name))
         open(self.file("serial.log"), "wb").close()
-        with open(self.file("qemu.log"), "wb") as messages:
-            running = subprocess.Popen(argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True)
-        found = (running.pid, process.start_time(running.pid))
-        keys.write_atomically(self.file("process.json"), json.dumps({"pid": found[0], "started": found[1]}))
+        # A signal waits until it is written down whom to end.
+        with open(self.file("qemu.log"), "wb") as messages, signals.postponed():
+            try:
+                running = subprocess.Popen(argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True)
+            except FileNotFoundError:
+                raise TestbedError("%s is not installed" % argv[0], remedy="run the role memlab.testbed.controller")
+            found = (running.pid, process.start_time(running.pid))
+            try:
+                keys.write_atomically(self.file("process.json"), json.dumps({"pid": found[0], "started": found[1]}))
+            except OSError:
+                running.kill()
+                raise
         deadline = time.monotonic() + 30
         while not os.path.exists(self.file("qmp.sock")):
             if running.poll() is not None or not process.is_alive(*found):
@@ -192,7 +216,7 @@ class Machine(object):
     def ssh(self, host, port, command, timeout=60):
         """Run a command (one string of ours, for the guest's shell) as root in the guest, over the pinned key. Returns its output."""
         return host.run(["ssh", "-F", "none", "-i", keys.user_key(self.testbed), "-p", str(port), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
-                         "-o", "UserKnownHostsFile=" + os.path.join(os.path.dirname(self.directory), "known_hosts"), "-o", "StrictHostKeyChecking=yes",
+                         "-o", "UserKnownHostsFile=\"%s\"" % keys.known_hosts(self.testbed), "-o", "StrictHostKeyChecking=yes",
                          "-o", "HostKeyAlias=" + keys.alias(self.testbed, self.guest.name), "-o", "LogLevel=ERROR", "root@127.0.0.1", command], timeout=timeout)
 
     # ending

@@ -56,7 +56,7 @@ class Monitor(object):
             return False
 
     def close(self):
-        with contextlib.suppress(QMPError, OSError, asyncio.TimeoutError):
+        with contextlib.suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
             self._loop.run_until_complete(asyncio.wait_for(self._client.disconnect(), PATIENCE))
         self._loop.close()
 

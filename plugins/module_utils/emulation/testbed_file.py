@@ -14,8 +14,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 PLUGIN = "memlab.testbed.qemu"
 SUFFIXES = (".qemu.yml", ".qemu.yaml")
-# Ansible gives these names a meaning of its own, and testbed is the group of all guests.
-RESERVED = ("all", "ungrouped", "localhost", "testbed")
+# Ansible gives some of these names a meaning of its own, testbed is the group of all guests, the others are files beside the guests' directories.
+RESERVED = ("all", "ungrouped", "localhost", "testbed", "keys", "known_hosts", "id_ed25519", "warm")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def load(path, physical_memory=None):
         for name, value in declared.guests.items():
             where = schema.below("guests", name)
             if schema.name(name, where) in RESERVED:
-                raise schema.Refused(where, "%s is a name that Ansible or the inventory uses itself" % name)
+                raise schema.Refused(where, "%s is a name that Ansible or the testbed uses itself" % name)
             value = {} if value is None else schema.mapping(value, where)
             place = "%s: guest %s" % (file_name, name)
             guests[name] = topology.read_guest(name, {**declared.defaults, **value})

@@ -31,6 +31,9 @@ ROOTLESS_TOOLS = {"fakeroot": "fakeroot", "newuidmap": "uidmap"}
 BACKPORTED = ("bookworm",)
 FROM_BACKPORTS = ("qemu-system-x86", "qemu-utils")
 
+# What apt takes for a no.
+_NO = ("no", "false", "without", "off", "disable")
+
 _SEARCHED = ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -72,14 +75,17 @@ def qemu_version(text):
 def debian_release(os_release):
     """Debian's code name in the text of os-release(5), ``None`` on anything else."""
     values = {}
-    for word in shlex.split(os_release, comments=True):
-        name, equals, value = word.partition("=")
-        values[name] = value
+    for line in os_release.splitlines():
+        name, equals, value = line.partition("=")
+        try:
+            values[name.strip()] = "".join(shlex.split(value))
+        except ValueError:
+            pass  # a quotation without end: no line that we could read
     return values.get("VERSION_CODENAME") if values.get("ID") == "debian" else None
 
 
 def apt_entries(host):
-    """(URI, suites, options) of each binary archive that apt is set up with; ``options`` holds a deb822 ``Signed-By``, if there is one."""
+    """(URI, suites, components, options) of each binary archive that apt is set up with; ``options`` holds a deb822 ``Signed-By``, if there is one."""
     names = ["/etc/apt/sources.list"] + ["/etc/apt/sources.list.d/" + name for name in host.listdir("/etc/apt/sources.list.d")]
     for name in names:
         text = host.read_optional(name) or ""
@@ -91,19 +97,27 @@ def apt_entries(host):
 
 def _deb822_entries(text):
     for stanza in re.split(r"\n\s*\n", text):
-        lines = [line for line in stanza.splitlines() if not line.startswith("#")]
-        fields = {name.strip().lower(): value.strip() for name, colon, value in (line.partition(":") for line in lines if not line.startswith(" ")) if colon}
-        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() != "no":
+        fields, name = {}, None
+        for line in stanza.splitlines():
+            # deb822(5): a line that starts with white space goes on with the field above, comments between them aside.
+            if line[:1] in (" ", "\t") and name is not None:
+                fields[name] += "\n" + line
+            elif not line.startswith("#") and ":" in line:
+                name, colon, value = line.partition(":")
+                name = name.strip().lower()
+                fields[name] = value.strip()
+        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").strip().lower() not in _NO:
+            options = {"Signed-By": fields["signed-by"]} if fields.get("signed-by") else {}
             for uri in fields.get("uris", "").split():
-                yield uri, fields.get("suites", "").split(), {"Signed-By": fields["signed-by"]} if fields.get("signed-by") else {}
+                yield uri, fields.get("suites", "").split(), fields.get("components", "").split(), options
 
 
 def _one_line_entries(text):
     for line in text.splitlines():
-        found = re.match(r"deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)", line)
+        found = re.match(r"\s*deb\s+(?:\[([^]]*)\]\s+)?(\S+)\s+(\S+)([^#]*)", line)
         if found:
             options = dict(word.partition("=")[::2] for word in (found.group(1) or "").split())
-            yield found.group(2), [found.group(3)], {"Signed-By": options["signed-by"]} if options.get("signed-by") else {}
+            yield found.group(2), [found.group(3)], found.group(4).split(), {"Signed-By": options["signed-by"]} if options.get("signed-by") else {}
 
 
 def backports_source(host, release):
@@ -111,13 +125,14 @@ def backports_source(host, release):
 
     Raises :class:`TestbedError` when apt has no source for the release.
     """
-    wanted, mirror = release + "-backports", None
-    for uri, suites, options in apt_entries(host):
-        if wanted in suites:
-            return None
-        if release in suites and mirror is None:
-            mirror = uri, options
-    if mirror is None:
+    wanted, entries = release + "-backports", list(apt_entries(host))
+    if any(wanted in suites for uri, suites, components, options in entries):
+        return None
+    candidates = [(uri, options) for uri, suites, components, options in entries if release in suites and "main" in components]
+    if not candidates:
         raise TestbedError("apt has no source for %s, so its backports cannot be found" % release, remedy="add the suite %s to apt's sources" % wanted)
-    fields = dict({"Types": "deb", "URIs": mirror[0], "Suites": wanted, "Components": "main"}, **mirror[1])
+    # Other archives name their suites after Debian's as well; only Debian's mirrors have its updates beside it.
+    updated = {uri for uri, suites, components, options in entries if release + "-updates" in suites}
+    uri, options = max(candidates, key=lambda candidate: (candidate[0] in updated, candidate[0].rstrip("/").endswith("/debian")))
+    fields = dict({"Types": "deb", "URIs": uri, "Suites": wanted, "Components": "main"}, **options)
     return "".join("%s: %s\n" % item for item in fields.items())

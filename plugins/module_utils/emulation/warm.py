@@ -117,7 +117,12 @@ class Snapshot(object):
             port = self.machine.learn_port(monitor)
             monitor.execute("migrate-set-capabilities", {"capabilities": _CAPABILITIES})
             monitor.execute("migrate-incoming", {"uri": "file:" + self.memory})
-            _wait_migrated(monitor, self.machine.guest.name)
+            try:
+                _wait_migrated(monitor, self.machine.guest.name)
+            except TestbedError:
+                # What could not be loaded once is not tried again: the next start takes a new one.
+                self.remove()
+                raise
             self._go_on(host, monitor, port, timeout)
         return port
 

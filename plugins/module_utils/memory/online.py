@@ -66,16 +66,20 @@ def plan(blocks, amount, zone=None):
     return steps
 
 
-def look(host, ids, node=None):
-    """List of :class:`memory.blocks.Block` in the order of ``ids``; ``state`` is ``None`` where there is no such block. Nodes are not looked up.
+def look(host, ids):
+    """List of :class:`memory.blocks.Block` in the order of ``ids``; ``state`` is ``None`` where there is no such block.
 
-    :arg node: what to call their node, where that is known.
+    Half of what :func:`memory.blocks.read_blocks` reads: zones of online blocks only, no nodes.
     """
-    states = host.read_each(MEMORY, ["memory%d/state" % number for number in ids])
-    zones = host.read_each(MEMORY, ["memory%d/valid_zones" % number for number in ids])
-    nodes = () if node is None else (node,)
-    return [Block(number, None if state is None else state.decode("ascii", "replace"), tuple((zone or b"").decode("ascii", "replace").split()), nodes)
-            for number, state, zone in zip(ids, states, zones)]
+    states = [None if state is None else state.decode("ascii", "replace") for state in host.read_each(MEMORY, ["memory%d/state" % number for number in ids])]
+    awake = [number for number, state in zip(ids, states) if state not in (None, "offline")]
+    zones = dict(zip(awake, _zones(host, awake)))
+    return [Block(number, state, zones.get(number, ()), ()) for number, state in zip(ids, states)]
+
+
+def _zones(host, ids):
+    found = host.read_each(MEMORY, ["memory%d/valid_zones" % number for number in ids])
+    return [tuple((zones or b"").decode("ascii", "replace").split()) for zones in found]
 
 
 def take(host, steps, timeout=60.0):
@@ -85,15 +89,16 @@ def take(host, steps, timeout=60.0):
     Raises :class:`StoppedAtBlock` at the first block that refuses or is not afterwards what was asked for.
     """
     results, refused = [], None
-    with signals.Alarm() as alarm:
+    with signals.Alarm(timeout) as alarm:
         for step in steps:
-            began = time.monotonic()
-            number = _write(host, step, alarm, timeout)
+            alarm.began = began = time.monotonic()
+            number = _write(host, step, alarm)
             results.append({"id": step.block, "action": step.word, "errno": None, "milliseconds": round((time.monotonic() - began) * 1000, 3)})
             # somebody else may have been faster: what counts is the state
             if number is not None and not _matches(step, look(host, [step.block])[0]):
                 results[-1]["errno"] = errno_name(number)
-                refused = StoppedAtBlock("memory block %d could not be put %s (%s)" % (step.block, _words(step), errno_name(number)), results, _REMEDIES.get(number))
+                refused = StoppedAtBlock("memory block %d could not be put %s (%s)" % (step.block, _words(step), errno_name(number)),
+                                         results, _REMEDIES.get(number))
                 break
     astray = _read_back(host, steps, results)
     if refused is not None or astray is not None:
@@ -101,16 +106,15 @@ def take(host, steps, timeout=60.0):
     return results
 
 
-def _write(host, step, alarm, timeout):
+def _write(host, step, alarm):
     """One write(2); the errno, or ``None``."""
     try:
-        alarm.start(timeout)
         host.write("%s/memory%d/state" % (MEMORY, step.block), step.word)
-        alarm.stop()
+        alarm.began = None
     except signals.TimedOut:
         return errno.ETIMEDOUT
     except OSError as exc:
-        alarm.stop()
+        alarm.began = None
         return exc.errno
     return None
 
@@ -118,7 +122,11 @@ def _write(host, step, alarm, timeout):
 def _read_back(host, steps, results):
     """Add ``state`` and ``zone`` to the results; the first block that is not as its last step should have left it, as an error."""
     last = {result["id"]: step for result, step in zip(results, steps)}
-    found = dict(zip(last, look(host, list(last))))
+    # an online block's valid_zones is its one zone, an offline one's both that it may join (drivers/base/memory.c:valid_zones_show, 6.1 to 7.3)
+    asked = [number for number, step in last.items() if step.word != "offline"]
+    found = {number: Block(number, "online", zones, ()) for number, zones in zip(asked, _zones(host, asked)) if len(zones) == 1}
+    rest = [number for number in last if number not in found]
+    found.update(zip(rest, look(host, rest)))
     for result in results:
         block = found[result["id"]]
         result.update(state=block.state, zone=zone_kind(block.zone))

@@ -44,14 +44,14 @@ def collect(host, gather="ranges", proofs=PROOFS):
     facts = {
         "kernel": kernel.describe(host, geometry),
         "ranges": _ranges(blocks, verdicts, owners, size),
-        "devices": _devices(host, dax, blocks, verdicts, size),
+        "devices": _devices(host, dax, blocks, verdicts, owners, size),
         "namespaces": devices.read_namespaces(host),
         "nodes": _nodes(host, blocks, nodes),
         "proofs": evidence.available,
         "conflicts": conflicts,
     }
     if gather == "blocks":
-        facts["blocks"] = [_block(block, verdicts[number], owners.get(number), size) for number, block in blocks.items()]
+        facts["blocks"] = [_block(block, verdicts[number], owners, size) for number, block in blocks.items()]
     return facts
 
 
@@ -121,23 +121,23 @@ def _ranges(blocks, verdicts, owners, size):
             found.append((members, alike))
             previous = alike
         members.append(number)
-    return [_range(members, alike, verdicts, size) for members, alike in found]
+    return [_range(members, alike, verdicts, owners, size) for members, alike in found]
 
 
-def _range(members, alike, verdicts, size):
+def _range(members, alike, verdicts, owners, size):
     state, zone, nodes, device, placement, proofs, unused = alike
     runs = page_tables.distinct([run for number in members for run in verdicts[number].runs])
     per_node = _bytes_per_node(verdicts[number] for number in members)
     return {"first_block": members[0], "last_block": members[-1], "blocks": len(members), "start": members[0] * size, "size": len(members) * size,
             "state": state, "zone": zone, "node": nodes[0] if len(nodes) == 1 else None, "device": device,
             "placement": placement, "memmap_bytes": sum(per_node.values()), "memmap_nodes": per_node,
-            "memmap": _listed(runs[:LISTED_RUNS]), "memmap_runs": len(runs), "proofs": list(proofs)}
+            "memmap_devices": _bytes_per_device(runs, owners, size), "memmap": _listed(runs[:LISTED_RUNS]), "memmap_runs": len(runs), "proofs": list(proofs)}
 
 
-def _block(block, verdict, device, size):
-    return {"id": block.id, "start": block.id * size, "size": size, "state": block.state, "zone": block.zone, "node": block.node, "device": device,
-            "placement": verdict.placement, "memmap_nodes": _bytes_per_node((verdict,)), "memmap": _listed(verdict.runs),
-            "proofs": list(verdict.proofs)}
+def _block(block, verdict, owners, size):
+    return {"id": block.id, "start": block.id * size, "size": size, "state": block.state, "zone": block.zone, "node": block.node,
+            "device": owners.get(block.id), "placement": verdict.placement, "memmap_nodes": _bytes_per_node((verdict,)),
+            "memmap_devices": _bytes_per_device(verdict.runs, owners, size), "memmap": _listed(verdict.runs), "proofs": list(verdict.proofs)}
 
 
 def _listed(runs):
@@ -153,7 +153,25 @@ def _bytes_per_node(verdicts):
     return {"unknown" if node is None else str(node): count for node, count in found.items()}
 
 
-def _devices(host, dax, blocks, verdicts, size):
+def _bytes_per_device(runs, owners, size):
+    """``{dax device's name: bytes of the runs on its memory}``.
+
+    Node ids alone do not tell DRAM from other memory: an NVDIMM may share the node of the DRAM, and the node that is not a device's own may be
+    another device's.
+    """
+    found = {}
+    for start, length in runs:
+        while length:
+            part = min(length, size - start % size)
+            owner = owners.get(start // size)
+            if owner is not None:
+                found[owner] = found.get(owner, 0) + part
+            start += part
+            length -= part
+    return found
+
+
+def _devices(host, dax, blocks, verdicts, owners, size):
     origins = devices.origins(host, dax)
     found = []
     for device in dax:
@@ -170,6 +188,7 @@ def _devices(host, dax, blocks, verdicts, size):
                  "zones": sorted({block.zone for block in online if block.zone}),
                  "placement": _together({verdicts[block.id].placement for block in own}),
                  "memmap_bytes": sum(per_node.values()), "memmap_nodes": per_node,
+                 "memmap_devices": _bytes_per_device([run for block in own for run in verdicts[block.id].runs], owners, size),
                  "proofs": [name for name in PROOFS if own and all(name in verdicts[block.id].proofs for block in own)]}
         entry.update(origins[device.name])
         found.append(entry)

@@ -32,7 +32,7 @@ def query(data, expression):
         raise TestbedError("not a JMESPath expression: %s (%s)" % (_one_line(expression), _reason(exc)))
     try:
         return compiled.search(plain(data))
-    except JMESPathError as exc:
+    except (JMESPathError, TypeError, ValueError) as exc:  # the library lets errors of Python's own through, as for a slice with step 0
         raise TestbedError("the JMESPath expression %s cannot be evaluated (%s)" % (_one_line(expression), _reason(exc)))
 
 

@@ -72,7 +72,7 @@ def test_a_definition_is_plain_data(load, complete):
     (MINIMAL.replace("memlab.testbed.qemu", "memlab.testbed.qemo"), "lab.qemu.yml: plugin: 'memlab.testbed.qemo' is not memlab.testbed.qemu"),
     (MINIMAL.replace("guests", "guest"), "lab.qemu.yml: guest: unknown key; did you mean guests?"),
     (MINIMAL.replace("{a: }", "{}"), "lab.qemu.yml: guests: none is declared"),
-    (MINIMAL.replace("a:", "localhost:"), "lab.qemu.yml: guests.localhost: localhost is a name that Ansible or the inventory uses itself"),
+    (MINIMAL.replace("a:", "localhost:"), "lab.qemu.yml: guests.localhost: localhost is a name that Ansible or the testbed uses itself"),
     (MINIMAL.replace("a:", "Host:"), "lab.qemu.yml: guests.Host: 'Host' is not a name: a small letter, then small letters, digits, _ or -"),
     (MINIMAL.replace("a:", "1:"), "lab.qemu.yml: guests.1: 1 is not a name: a small letter, then small letters, digits, _ or -"),
     (MINIMAL.replace("a: ", "a: 3"), "lab.qemu.yml: guests.a: 3 is not a mapping"),

@@ -1,0 +1,104 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the scenarios' tests share: the guest's own state, the guest's QEMU, and the commands of a user."""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+TESTBED = HERE / "default" / "testbed.qemu.yml"
+
+
+class Finished:
+    """A command that has ended: ``code``, ``output`` (both streams, without colours)."""
+
+    def __init__(self, code, output):
+        self.code = code
+        self.output = re.sub(r"\x1b\[[0-9;]*m", "", output)
+
+    @property
+    def changed(self):
+        """Tasks that changed something, over all hosts."""
+        return sum(int(count) for count in re.findall(r"^\S+ +: ok=\d+ +changed=(\d+)", self.output, re.MULTILINE))
+
+    def refusal(self, *facts):
+        """Assert that this ended as a refusal should, with one message that holds all ``facts``. Returns the message."""
+        assert self.code not in (0, 250), self.output
+        assert "Traceback" not in self.output, self.output
+        said = re.findall(r"^\[ERROR\]: (.*(?:\n(?!Origin:|fatal:|\[|<<<|\n).*)*)", self.output, re.MULTILINE)
+        assert len(said) == 1, self.output
+        for fact in facts:
+            assert fact in said[0], self.output
+        return said[0]
+
+
+class Controller:
+    """Runs what a user would, with this checkout's configuration."""
+
+    def __init__(self, environment=None):
+        self.environment = dict(os.environ, ANSIBLE_CONFIG=str(HERE.parent / "ansible.cfg"), ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0", **environment or {})
+
+    def start(self, command, *arguments, **options):
+        """The running process, in a process group of its own, as a terminal's jobs are."""
+        return subprocess.Popen([command, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                env=self.environment, start_new_session=True, **options)
+
+    def finish(self, process, seconds=300):
+        output = process.communicate(timeout=seconds)[0]
+        return Finished(process.returncode, output)
+
+    def play(self, playbook, inventory=TESTBED, seconds=300, **variables):
+        """``ansible-playbook``, run to its end."""
+        arguments = ["-i", inventory, playbook] + (["-e", json.dumps(variables)] if variables else [])
+        return self.finish(self.start("ansible-playbook", *arguments), seconds)
+
+    def module(self, name, host="localhost", inventory=TESTBED, seconds=300, **options):
+        """``ansible -m``: one module; its result."""
+        done = self.finish(self.start("ansible", "-i", inventory, host, "-m", name, "-a", json.dumps(options)), seconds)
+        done.result = json.loads(done.output[done.output.index("{"):]) if "=> {" in done.output else None
+        return done
+
+
+@pytest.fixture(scope="session")
+def controller():
+    return Controller()
+
+
+@pytest.fixture(scope="module")
+def definition(host):
+    """The guest's inventory variables."""
+    return host.ansible.get_variables()
+
+
+@pytest.fixture(scope="module")
+def state(host):
+    """A function that returns what the guest's /proc and /sys say now, see machine_state.py."""
+    script = (HERE / "machine_state.py").read_text(encoding="utf-8")
+
+    def look():
+        done = host.run("python3 -c %s", script)
+        assert done.rc == 0, done.stderr
+        found = json.loads(done.stdout)
+        found["blocks"] = {int(number): block for number, block in found["blocks"].items()}
+        return found
+
+    return look
+
+
+@pytest.fixture(scope="module")
+def qemu(definition):
+    """The guest's own QEMU: its process id and its monitor."""
+    from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor
+    from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory
+
+    directory = guest_directory(definition["memlab_testbed"], definition["memlab_guest"])
+    with Monitor(directory) as monitor:
+        monitor.pid = json.loads(pathlib.Path(directory, "process.json").read_text(encoding="ascii"))["pid"]
+        yield monitor

@@ -1,0 +1,222 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A host whose kernel answers as the recorded one did.
+
+``trees/*.tgz`` hold the relevant part of /sys and /proc of a real guest (6.12, two CXL memory devices): ``fresh`` without regions, ``bound`` with a
+region of each device, serial 1 self-hosted with four of eight blocks online in the movable zone, serial 2 with its memmap in DRAM and all offline.
+"""
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+import re
+import shutil
+import tarfile
+
+import pytest
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import lock
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+
+TREES = pathlib.Path(__file__).resolve().parent / "trees"
+ROOT0 = "/sys/devices/platform/ACPI0017:00/root0"
+MEMORY = "/sys/devices/system/memory"
+DAX = "/sys/bus/dax"
+BLOCK = 128 << 20
+
+
+class Kernel(Host):
+    """A recorded tree that takes writes and commands, with the rules of the kernel's own sources and, on demand, its failures.
+
+    ``faults`` maps a path or the first words of a command to a list of errno numbers, one for each time, 0 for none.
+    ``hooks`` maps the same to something to do just after.
+    """
+
+    def __init__(self, root):
+        super().__init__(str(root))
+        self.faults = {}
+        self.hooks = {}
+        self.log = []
+        self.self_hosting = True
+        self.partial = 0
+
+    # what tests look at
+
+    def online(self):
+        """Block id -> zone of the blocks above boot memory that are online."""
+        found = {}
+        for name in self.listdir(MEMORY):
+            if re.fullmatch("memory[0-9]{3,}", name) and self.read("%s/%s/state" % (MEMORY, name)) == "online":
+                found[int(name[6:])] = self.read("%s/%s/valid_zones" % (MEMORY, name))
+        return found
+
+    def dax_state(self):
+        """Dax device -> (driver, knob)."""
+        return {name: (self.link_name("%s/devices/%s/driver" % (DAX, name)), self.read_optional("%s/devices/%s/memmap_on_memory" % (DAX, name)))
+                for name in self.listdir(DAX + "/devices")}
+
+    def policies(self):
+        return self.read(DAX + "/drivers_autoprobe"), self.read(MEMORY + "/auto_online_blocks")
+
+    # the kernel
+
+    def put(self, name, text):
+        path = pathlib.Path(self.path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="ascii")
+
+    def write(self, name, value):
+        self.log.append("%s < %s" % (name, value))
+        self._fail(name)
+        if not os.path.exists(self.path(name)):
+            raise FileNotFoundError(errno.ENOENT, name)
+        block = re.fullmatch(MEMORY + "/memory([0-9]+)/state", name)
+        bind = re.fullmatch(DAX + "/drivers/kmem/(bind|unbind)", name)
+        if block:
+            self._change_block(int(block.group(1)), value)
+        elif bind:
+            (self._bind if bind.group(1) == "bind" else self._unbind)(value)
+        elif name.endswith("/memmap_on_memory"):
+            self._turn_knob(name, value)
+        else:
+            self.put(name, value)
+        self.hooks.get(name, lambda: None)()
+
+    def _fail(self, what):
+        left = self.faults.get(what)
+        number = left.pop(0) if left else 0
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    def _change_block(self, number, word):
+        base = "%s/memory%d" % (MEMORY, number)
+        if (word == "offline") == (self.read(base + "/state") == "offline"):
+            raise OSError(errno.EINVAL, "the state it has")
+        self.put(base + "/state", "offline" if word == "offline" else "online")
+        self.put(base + "/valid_zones", {"offline": "Normal Movable", "online_kernel": "Normal"}.get(word, "Movable"))
+
+    def _turn_knob(self, name, value):
+        if value == "1" and not self.self_hosting:
+            raise OSError(errno.EOPNOTSUPP, name)
+        if self.read(name) != value and self.link_name(os.path.dirname(name) + "/driver") == "kmem":
+            raise OSError(errno.EBUSY, name)
+        self.put(name, value)
+
+    def _blocks(self, dax):
+        base = "%s/devices/%s/mapping0" % (DAX, dax)
+        return range(self.read_int(base + "/start") // BLOCK, (self.read_int(base + "/end") + 1) // BLOCK)
+
+    def _bind(self, dax):
+        blocks = self._blocks(dax)
+        node = self.read("%s/devices/%s/target_node" % (DAX, dax))
+        for number in list(blocks)[:len(blocks) - self.partial]:
+            base = "%s/memory%d" % (MEMORY, number)
+            self.put(base + "/state", "offline")
+            self.put(base + "/valid_zones", "Normal Movable")
+            links = self.path("/sys/devices/system/node/node" + node)
+            os.makedirs(links, exist_ok=True)
+            os.symlink("../../memory/memory%d" % number, "%s/memory%d" % (links, number))
+            policy = self.read(MEMORY + "/auto_online_blocks")
+            if policy != "offline":
+                self._change_block(number, policy)
+        os.symlink("../drivers/kmem", self.path("%s/devices/%s/driver" % (DAX, dax)))
+
+    def _unbind(self, dax):
+        assert not set(self._blocks(dax)) & set(self.online()), "unbound with blocks online: the range is lost"
+        node = self.read("%s/devices/%s/target_node" % (DAX, dax))
+        for number in self._blocks(dax):
+            shutil.rmtree(self.path("%s/memory%d" % (MEMORY, number)), ignore_errors=True)
+            os.unlink(self.path("/sys/devices/system/node/node%s/memory%d" % (node, number)))
+        os.unlink(self.path("%s/devices/%s/driver" % (DAX, dax)))
+
+    # the tools
+
+    def run(self, argv, timeout=120):
+        words = " ".join(argv)
+        self.log.append(words)
+        for start in [key for key in self.faults if words.startswith(key)]:
+            try:
+                self._fail(start)
+            except OSError as exc:
+                raise TestbedError("%s failed with exit code 1" % words, details=["%s: failed: %s" % (argv[0], os.strerror(exc.errno))])
+        answer = {("cxl", "create-region"): self._create_region, ("cxl", "disable-region"): self._disable_region,
+                  ("cxl", "destroy-region"): self._destroy_region}.get(tuple(argv[:2]), lambda *unused: None)
+        answer(*argv[2:])
+        for start in [key for key in self.hooks if words.startswith(key)]:
+            self.hooks[start]()
+        return ""
+
+    def _link(self, place, bus):
+        os.symlink("../../../" + place[len("/sys/"):], self.path("/sys/bus/%s/devices/%s" % (bus, os.path.basename(place))))
+
+    def _create_region(self, *argv):
+        memdevs = argv[argv.index("-m") + 1:]
+        decoder = argv[argv.index("-d") + 1]
+        size = int(argv[argv.index("-s") + 1]) if "-s" in argv else len(memdevs) << 30
+        number = len([name for name in self.listdir("/sys/bus/cxl/devices") if name.startswith("region")])
+        place = "%s/%s/region%d" % (ROOT0, decoder, number)
+        start = self.read_int("%s/%s/start" % (ROOT0, decoder))
+        for name, text in (("mode", "ram"), ("resource", "%#x" % start), ("size", "%#x" % size), ("interleave_ways", str(len(memdevs))),
+                           ("interleave_granularity", "256"), ("commit", "1")):
+            self.put("%s/%s" % (place, name), text)
+        for position, memdev in enumerate(memdevs):
+            endpoint = next(name for name in self.listdir("/sys/bus/cxl/devices") if self.link_name("/sys/bus/cxl/devices/%s/uport" % name) == memdev
+                            and name.startswith("endpoint"))
+            self.put("%s/target%d" % (place, position), "decoder%s.0" % endpoint[8:])
+        os.symlink("../../../../../bus/cxl/drivers/cxl_region", self.path(place + "/driver"))
+        self._link(place, "cxl")
+        dax = "%s/dax_region%d/dax%d.0" % (place, number, number)
+        for name, text in (("memmap_on_memory", "1"), ("target_node", str(1 + number)), ("mapping0/start", "%#x" % start),
+                           ("mapping0/end", "%#x" % (start + size - 1))):
+            self.put("%s/%s" % (dax, name), text)
+        os.makedirs(self.path(DAX + "/devices"), exist_ok=True)
+        self._link(dax, "dax")
+        if self.read(DAX + "/drivers_autoprobe") == "1":
+            self._bind(os.path.basename(dax))
+
+    def _disable_region(self, region):
+        for name in self.listdir(DAX + "/devices"):
+            if region in (self.link_target("%s/devices/%s" % (DAX, name)) or "").split("/"):
+                assert self.link_name("%s/devices/%s/driver" % (DAX, name)) is None
+                os.unlink(self.path("%s/devices/%s" % (DAX, name)))
+        os.unlink(self.path("/sys/bus/cxl/devices/%s/driver" % region))
+
+    def _destroy_region(self, region):
+        shutil.rmtree(self.resolve_own("/sys/bus/cxl/devices/" + region))
+        os.unlink(self.path("/sys/bus/cxl/devices/" + region))
+
+    def resolve_own(self, name):
+        return os.path.realpath(self.path(name))
+
+
+@pytest.fixture(name="boot")
+def unpack_tree(tmp_path):
+    """Starts a host from a recorded tree, by the tree's name."""
+    def unpack(name, auto_online="online"):
+        root = tmp_path / name
+        root.mkdir()
+        with tarfile.open(TREES / (name + ".tgz")) as archive:
+            # Its links lead about within the tree, as those of sysfs do. Pythons before 3.11.4 know no filters.
+            archive.extraction_filter = getattr(tarfile, "tar_filter", None)
+            archive.extractall(root)
+        kernel = Kernel(root)
+        for place in (DAX + "/drivers/kmem/bind", DAX + "/drivers/kmem/unbind"):
+            kernel.put(place, "")
+        os.makedirs(kernel.path(DAX + "/devices"), exist_ok=True)
+        os.makedirs(kernel.path(lock.DIRECTORY))
+        kernel.put(MEMORY + "/auto_online_blocks", auto_online)
+        return kernel
+    return unpack
+
+
+@pytest.fixture(name="fresh")
+def boot_fresh(boot):
+    return boot("fresh")
+
+
+@pytest.fixture(name="bound")
+def boot_bound(boot):
+    return boot("bound")

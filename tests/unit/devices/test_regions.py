@@ -1,0 +1,179 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""CXL regions as declared state."""
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+
+import pytest
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, regions
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+GIB = 1 << 30
+BOTH = [{"memory_devices": ["1"]}, {"memory_devices": ["0000:41:00.0"]}]
+GONE = [dict(entry, state="absent") for entry in BOTH]
+CREATE = "cxl create-region"
+
+
+def commands(host):
+    return [line for line in host.log if line.startswith("cxl ")]
+
+
+def test_four_steps(fresh):
+    assert regions.apply(fresh, BOTH, check_mode=True)[0] is True
+    assert fresh.log == []
+    changed, reports, before = regions.apply(fresh, BOTH)
+    assert changed is True
+    assert [report["state"] for report in before] == ["absent", "absent"]
+    assert [(report["region"], report["root_decoder"], report["size"], report["dax"], report["driver"], report["node"]) for report in reports] == [
+        ("region0", "decoder0.0", GIB, "dax0.0", None, 1), ("region1", "decoder0.1", GIB, "dax1.0", None, 2)]
+    assert regions.apply(fresh, BOTH)[0] is False
+    assert regions.apply(fresh, BOTH, check_mode=True)[0] is False
+
+
+def test_the_new_dax_device_meets_no_driver(fresh):
+    regions.apply(fresh, BOTH)
+    held = fresh.log.index("%s < 0" % holds.AUTOPROBE)
+    loaded = [fresh.log.index("modprobe -q %s" % name) for name in ("device_dax", "kmem", "dax_cxl")]
+    made = [index for index, line in enumerate(fresh.log) if line.startswith(CREATE)]
+    released = fresh.log.index("%s < 1" % holds.AUTOPROBE)
+    assert held < min(loaded) and max(loaded) < min(made) and max(made) < released
+    assert fresh.policies() == ("1", "online")
+
+
+def test_kernel_names_are_resolved_when_needed(fresh):
+    regions.apply(fresh, [{"memory_devices": ["0x1"], "size": "512M"}])
+    assert commands(fresh) == ["cxl create-region -t ram -d decoder0.0 -s 536870912 -m mem1"]
+
+
+def test_removal(fresh):
+    regions.apply(fresh, BOTH)
+    assert regions.apply(fresh, GONE, check_mode=True)[0] is True
+    changed, reports = regions.apply(fresh, GONE)[:2]
+    assert changed is True
+    assert [report["state"] for report in reports] == ["absent", "absent"]
+    assert regions.apply(fresh, GONE)[0] is False
+    assert regions.apply(fresh, GONE, check_mode=True)[0] is False
+
+
+def test_removal_releases_a_device_whose_blocks_are_offline(bound):
+    regions.apply(bound, [{"memory_devices": ["2"], "state": "absent"}])
+    assert bound.dax_state() == {"dax0.0": ("kmem", "1")}
+
+
+def test_no_removal_with_blocks_online(bound):
+    with pytest.raises(TestbedError, match="has 4 memory blocks online, 338 is the first: removing it would lose the range"):
+        regions.apply(bound, GONE)
+    assert bound.log == []
+
+
+@pytest.mark.parametrize("entry, said", [
+    ({"memory_devices": ["9"]}, "no CXL memory device with serial 0x9: there are"),
+    ({"memory_devices": ["mem0"]}, "changes between boots"),
+    ({"memory_devices": []}, "names no memory device"),
+    ({"memory_devices": ["1"], "size": "300M"}, "300M is not a multiple of this host's memory block, 128M"),
+    ({"memory_devices": ["1"], "size": "128M"}, "128M is not a multiple of 256M"),
+    ({"memory_devices": ["1"], "size": "0"}, "not a multiple"),
+    ({"memory_devices": ["1"], "size": "plenty"}, "is not a size"),
+    ({"memory_devices": ["1"], "size": "2G"}, "has 1G of volatile capacity, 2G is wanted of it"),
+    ({"memory_devices": ["1", "2"]}, "no memory window takes a ram region of .*decoder0.0: ram to pci0000:0c; decoder0.1: ram to pci0000:40"),
+    ({"memory_devices": ["1"], "root_decoder": "decoder0.7"}, "no root decoder decoder0.7"),
+])
+def test_refusals_change_nothing(fresh, entry, said):
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match=said):
+            regions.apply(fresh, [entry], check_mode)
+    assert fresh.log == []
+
+
+def test_one_device_in_two_entries(fresh):
+    with pytest.raises(TestbedError, match="named in two regions"):
+        regions.apply(fresh, [{"memory_devices": ["1"]}, {"memory_devices": ["0000:0d:00.0"]}])
+
+
+def test_another_size_is_not_a_resize(fresh):
+    regions.apply(fresh, [{"memory_devices": ["1"], "size": "512M"}])
+    assert regions.apply(fresh, [{"memory_devices": ["1"], "size": "512M"}])[0] is False
+    with pytest.raises(TestbedError, match="has 512M, wanted 1G: regions cannot be resized"):
+        regions.apply(fresh, [{"memory_devices": ["1"], "size": "1G"}])
+    with pytest.raises(TestbedError, match="has 512M, wanted all: 512M more is there"):
+        regions.apply(fresh, [{"memory_devices": ["1"]}])
+
+
+def test_a_device_of_another_region(fresh):
+    regions.apply(fresh, [{"memory_devices": ["1"]}])
+    with pytest.raises(TestbedError, match="already part of a region of 1"):
+        regions.apply(fresh, [{"memory_devices": ["1", "2"]}])
+
+
+def test_memory_device_that_its_driver_refused(fresh):
+    place = "/sys/bus/cxl/devices/mem1"
+    os.unlink(fresh.path(place + "/driver"))
+    with pytest.raises(TestbedError, match="is there, but its driver cxl_mem could not set it up"):
+        regions.apply(fresh, BOTH)
+
+
+def test_half_made_region_is_not_taken_for_a_region(fresh):
+    regions.apply(fresh, BOTH)
+    fresh.put("/sys/bus/cxl/devices/region0/commit", "0")
+    with pytest.raises(TestbedError, match="was not set up to its end"):
+        regions.apply(fresh, BOTH)
+
+
+def test_pmem_region_is_left_alone(bound):
+    bound.put("/sys/bus/cxl/devices/region1/mode", "pmem")
+    for entry, said in (({"memory_devices": ["2"]}, "is a pmem region, wanted ram"), ({"memory_devices": ["2"], "state": "absent"}, "only ram regions are removed")):
+        with pytest.raises(TestbedError, match=said):
+            regions.apply(bound, [entry])
+    assert bound.log == []
+
+
+def test_tool_failure_restores_policies_and_names_what_was_made(fresh):
+    fresh.faults[CREATE] = [0, errno.ENOSPC]
+    with pytest.raises(TestbedError) as caught:
+        regions.apply(fresh, BOTH)
+    assert caught.value.summary == "the region of serial 0x2 (0000:41:00.0) could not be made"
+    assert "less free capacity" in caught.value.remedy
+    assert caught.value.details[-1] == "made before that, and kept: the region of serial 0x1 (0000:0d:00.0)"
+    assert fresh.policies() == ("1", "online")
+    assert regions.apply(fresh, BOTH)[0] is True
+
+
+def test_commit_refused_under_a_hypervisor_bit(fresh, monkeypatch):
+    def refuse(argv, timeout=120):
+        if argv[0] == "cxl":
+            raise TestbedError("cxl create-region failed", ["cxl region: create_region: region0: failed to commit decode: No such device or address"])
+        return ""
+    monkeypatch.setattr(fresh, "run", refuse)
+    fresh.put("/proc/cpuinfo", "flags\t\t: fpu hypervisor lahf_lm")
+    with pytest.raises(TestbedError, match="hypervisor bit.*-cpu max,-hypervisor"):
+        regions.apply(fresh, BOTH)
+    fresh.put("/proc/cpuinfo", "flags\t\t: fpu lahf_lm")
+    with pytest.raises(TestbedError) as caught:
+        regions.apply(fresh, BOTH)
+    assert caught.value.remedy is None
+
+
+def test_region_without_its_dax_device_is_taken_back(fresh, monkeypatch):
+    def lose_dax():
+        os.unlink(fresh.path("/sys/bus/dax/devices/dax0.0"))
+    fresh.hooks[CREATE] = lose_dax
+    real = fresh.wait_until
+    monkeypatch.setattr(fresh, "wait_until", lambda condition, what, timeout=30.0, interval=0.02: real(condition, what, 0.05, interval))
+    with pytest.raises(TestbedError, match="dax device of the region of serial 0x1.*not seen") as caught:
+        regions.apply(fresh, BOTH[:1])
+    assert caught.value.details == ["undone: the region of serial 0x1 (0000:0d:00.0)"]
+    assert commands(fresh)[-1] == "cxl destroy-region region0"
+    assert fresh.policies() == ("1", "online")
+
+
+def test_no_kmem_at_all(fresh):
+    shutil.rmtree(fresh.path("/sys/bus/dax/drivers/kmem"))
+    fresh.faults["modprobe -q kmem"] = [errno.ENOENT]
+    with pytest.raises(TestbedError, match="the driver kmem.*cannot be loaded: the kernel needs CONFIG_DEV_DAX_KMEM"):
+        regions.apply(fresh, BOTH)
+    assert commands(fresh) == []

@@ -1,0 +1,244 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Dax devices as system RAM, their memmap where it was asked for."""
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+import pytest
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+ONE, TWO = "1", "2"
+BIND = "/sys/bus/dax/drivers/kmem/bind"
+MEMORY = "/sys/devices/system/memory"
+
+
+def wanted(first="device", second="dram", **more):
+    return [dict(more, memory_devices=[ONE], memmap=first), dict(more, memory_devices=[TWO], memmap=second)]
+
+
+@pytest.fixture(name="made")
+def make_regions(fresh):
+    """A host with both regions, their dax devices unbound."""
+    regions.apply(fresh, [{"memory_devices": [ONE]}, {"memory_devices": [TWO]}])
+    del fresh.log[:]
+    return fresh
+
+
+def test_four_steps(made):
+    assert system_ram.apply(made, wanted(), check_mode=True)[0] is True
+    assert made.log == []
+    changed, reports, before, policy = system_ram.apply(made, wanted())
+    assert (changed, policy) == (True, "online")
+    assert [report["mode"] for report in before] == [None, None]
+    assert [(report["driver"], report["knob"], report["node"], report["blocks"], report["blocks_online"], report["first_block"]) for report in reports] == [
+        ("kmem", True, 1, 8, 0, 338), ("kmem", False, 2, 8, 0, 370)]
+    assert made.policies() == ("1", "online")
+    assert system_ram.apply(made, wanted())[0] is False
+    assert system_ram.apply(made, wanted(), check_mode=True)[0] is False
+
+
+def test_knob_before_bind_and_dram_first(made):
+    system_ram.apply(made, wanted())
+    knob = made.log.index("/sys/bus/dax/devices/dax1.0/memmap_on_memory < 0")
+    binds = [line for line in made.log if line.startswith(BIND)]
+    assert binds == [BIND + " < dax1.0", BIND + " < dax0.0"]
+    assert made.log.index("%s < offline" % holds.AUTO_ONLINE) < knob < made.log.index(binds[0])
+
+
+def test_swap(bound):
+    with pytest.raises(TestbedError, match="cannot move while memory blocks are online: 4 of 8 are, 338 is the first: set offline: true"):
+        system_ram.apply(bound, wanted("dram", "device"))
+    changed, reports = system_ram.apply(bound, wanted("dram", "device", offline=True))[:2]
+    assert changed is True
+    assert bound.dax_state() == {"dax0.0": ("kmem", "0"), "dax1.0": ("kmem", "1")}
+    assert bound.online() == {}
+    assert [report["changed"] for report in reports] == [True, True]
+    assert bound.policies() == ("1", "online")
+
+
+def test_only_what_differs_is_touched(bound):
+    reports = system_ram.apply(bound, wanted("device", "device"))[1]
+    assert [report["changed"] for report in reports] == [False, True]
+    assert len(bound.online()) == 4
+
+
+def test_check_mode_before_the_region_is_there(fresh):
+    changed, reports = system_ram.apply(fresh, wanted(), check_mode=True)[:2]
+    assert changed is True
+    assert [report["changed"] for report in reports] == [True, True]
+    with pytest.raises(TestbedError, match="no region is made of memory device serial 0x1"):
+        system_ram.apply(fresh, wanted())
+
+
+@pytest.mark.parametrize("value, said", [("N", "boot parameter memory_hotplug.memmap_on_memory is off .*reads N.*: boot with"), (None, "CONFIG_MHP_MEMMAP_ON_MEMORY")])
+def test_boot_parameter(made, value, said):
+    if value is None:
+        os.unlink(made.path(dax.BOOT_PARAMETER))
+    else:
+        made.put(dax.BOOT_PARAMETER, value)
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="serial 0x1.*" + said):
+            system_ram.apply(made, wanted(), check_mode)
+    assert made.log == []
+    assert system_ram.apply(made, wanted("dram"))[0] is True
+
+
+def test_boot_parameter_counts_for_a_device_that_looks_right(bound):
+    bound.put(dax.BOOT_PARAMETER, "N")
+    with pytest.raises(TestbedError, match="boot parameter memory_hotplug.memmap_on_memory is off"):
+        system_ram.apply(bound, wanted())
+
+
+def test_kernel_that_cannot(made):
+    made.self_hosting = False
+    with pytest.raises(TestbedError, match=r"will not keep a memmap on dax0.0 \(EOPNOTSUPP\) although the boot parameter is on"):
+        system_ram.apply(made, wanted())
+    assert made.dax_state() == {"dax0.0": (None, "1"), "dax1.0": (None, "1")}
+
+
+@pytest.mark.parametrize("capable", [True, False])
+def test_probe_leaves_the_knob(bound, capable):
+    bound.self_hosting = capable
+    for name in ("dax0.0", "dax1.0"):
+        device = dax.read(bound, name)
+        if capable:
+            dax.probe_self_hosting(bound, device)
+        else:
+            with pytest.raises(TestbedError, match="EOPNOTSUPP"):
+                dax.probe_self_hosting(bound, device)
+    assert bound.dax_state() == {"dax0.0": ("kmem", "1"), "dax1.0": ("kmem", "0")}
+
+
+def test_probe_of_an_unbound_device_puts_its_0_back(made):
+    dax.write_knob(made, "dax0.0", False)
+    dax.probe_self_hosting(made, dax.read(made, "dax0.0"))
+    assert made.dax_state()["dax0.0"] == (None, "0")
+
+
+def test_kernel_without_the_knob(made):
+    made.put("/proc/sys/kernel/osrelease", "6.1.0-39-amd64")
+    for name in ("dax0.0", "dax1.0"):
+        os.unlink(made.path("/sys/bus/dax/devices/%s/memmap_on_memory" % name))
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="has no knob memmap_on_memory.*came with kernel 6.8; this is 6.1.0-39-amd64"):
+            system_ram.apply(made, wanted(), check_mode)
+    changed, reports = system_ram.apply(made, wanted("dram"))[:2]
+    assert changed is True
+    assert [report["knob"] for report in reports] == [None, None]
+    assert system_ram.apply(made, wanted("dram"))[0] is False
+
+
+def test_too_little_dram(made, monkeypatch):
+    zoneinfo = re.sub(r"pages free +[0-9]+", "pages free 4000", made.read("/proc/zoneinfo"))
+    made.put("/proc/zoneinfo", re.sub(r"(nr_zone_(?:in)?active_file) [0-9]+", r"\1 0", zoneinfo))
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match=r"memmap of 2G needs 32.0 MiB of DRAM, and node 0 can give [0-9.]+ MiB: use memmap: device"):
+            system_ram.apply(made, wanted("dram", "dram"), check_mode)
+    assert made.log == []
+
+
+def test_zoneinfo_of_a_real_guest(bound):
+    zones = {(zone.node, zone.name): zone for zone in preflight.parse_zoneinfo(bound.read("/proc/zoneinfo"))}
+    dma = zones[0, "DMA"]
+    assert 0 < dma.low < dma.high < dma.free < 3840
+    assert zones[1, "Movable"].free > 100000
+    assert preflight.dram_nodes(bound, dax.read_all(bound), 128 << 20) == [0]
+    assert 1 << 17 < preflight.available(zones.values(), [0]) < 1 << 19
+    assert preflight.available(zones.values(), [1]) == 0
+
+
+def test_memmap_is_a_64th():
+    assert preflight.memmap_bytes(1 << 30, 4096) == 1 << 24
+    assert preflight.memmap_bytes(1 << 30, 65536) == 1 << 20
+
+
+def test_same_node_online_in_a_kernel_zone(bound):
+    bound.put("/sys/bus/dax/devices/dax1.0/target_node", "1")
+    bound.write("/sys/devices/system/memory/memory345/state", "online_kernel")
+    del bound.log[:]
+    bound.put("/sys/bus/dax/devices/dax1.0/memmap_on_memory", "1")
+    with pytest.raises(TestbedError, match="would not go to DRAM: memory block 345 of another device is online in a kernel zone of the same node 1"):
+        system_ram.apply(bound, wanted())
+    assert bound.log == ["/sys/bus/dax/devices/dax0.0/memmap_on_memory < 1"]
+
+
+def test_bind_failure_is_undone(bound):
+    bound.faults[BIND] = [0, errno.ENOMEM]
+    before = bound.online()
+    with pytest.raises(TestbedError) as caught:
+        system_ram.apply(bound, wanted("dram", "device", offline=True))
+    assert caught.value.summary == "memory device serial 0x2 (0000:41:00.0): dax1.0: bind of kmem failed (ENOMEM)"
+    assert caught.value.remedy == "there was no memory for the memmap"
+    assert all(line.startswith("undone: ") for line in caught.value.details)
+    assert bound.dax_state() == {"dax0.0": ("kmem", "1"), "dax1.0": ("kmem", "0")}
+    assert bound.online() == before
+    assert bound.policies() == ("1", "online")
+
+
+def test_first_bind_failure_leaves_an_unbound_device_as_it_was(made):
+    made.faults[BIND] = [errno.ENOSPC]
+    with pytest.raises(TestbedError, match="ENOSPC.*holds no whole memory block"):
+        system_ram.apply(made, wanted())
+    assert made.dax_state() == {"dax0.0": (None, "1"), "dax1.0": (None, "1")}
+
+
+def test_offline_refused_is_undone(bound):
+    bound.faults[MEMORY + "/memory339/state"] = [errno.EBUSY]
+    before = bound.online()
+    with pytest.raises(TestbedError, match=r"memory block 339 could not be put offline \(EBUSY\): it holds pages that cannot be moved away"):
+        system_ram.apply(bound, wanted("dram", offline=True))
+    assert bound.online() == before
+    assert bound.dax_state()["dax0.0"] == ("kmem", "1")
+
+
+def test_partial_capacity_is_an_error_and_stays(made):
+    made.partial = 1
+    with pytest.raises(TestbedError, match="only 7 of its 8 memory blocks were added") as caught:
+        system_ram.apply(made, wanted()[:1])
+    assert any("may crash when it is released: it stays with kmem" in line for line in caught.value.details)
+    assert made.dax_state()["dax0.0"] == ("kmem", "1")
+    assert made.policies() == ("1", "online")
+
+
+def test_auto_online_by_someone_else(made):
+    """A udev rule puts new blocks online: the call ends in one message, and what it did is undone."""
+    def udev():
+        if made.exists(MEMORY + "/memory370"):
+            made._change_block(370, "online")
+    made.hooks[BIND] = udev
+    with pytest.raises(TestbedError, match="1 of its memory blocks went online by themselves.*auto-online policy was set by someone else"):
+        system_ram.apply(made, wanted())
+    assert made.dax_state() == {"dax0.0": (None, "1"), "dax1.0": (None, "1")}
+    assert made.online() == {}
+    assert made.policies() == ("1", "online")
+
+
+def test_policy_changed_meanwhile_is_theirs_and_an_error(made):
+    made.hooks[BIND] = lambda: made.put(holds.AUTO_ONLINE, "online_movable")
+    with pytest.raises(TestbedError, match="auto_online_blocks was set to online_movable by someone else while it had to stay at offline"):
+        system_ram.apply(made, wanted()[:1])
+    assert made.policies() == ("1", "online_movable")
+
+
+def test_device_with_another_driver(made):
+    os.makedirs(made.path("/sys/bus/dax/drivers/device_dax"), exist_ok=True)
+    os.symlink("../drivers/device_dax", made.path("/sys/bus/dax/devices/dax0.0/driver"))
+    with pytest.raises(TestbedError, match="in use through device_dax: release it first"):
+        system_ram.apply(made, wanted())
+
+
+def test_device_smaller_than_a_block(made):
+    made.put("/sys/bus/dax/devices/dax0.0/mapping0/end", "%#x" % (0xa90000000 + (64 << 20) - 1))
+    with pytest.raises(TestbedError, match="holds no whole memory block of 128M"):
+        system_ram.apply(made, wanted())
+
+
+def test_named_twice(made):
+    with pytest.raises(TestbedError, match="is named twice"):
+        system_ram.apply(made, wanted()[:1] * 2)

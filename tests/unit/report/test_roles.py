@@ -1,0 +1,71 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The roles verify and report, run by ansible-playbook on facts that are there already."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.set_fact:
+        memmap: "{{ lookup('ansible.builtin.file', inventory_dir ~ '/facts.json') | from_json }}"
+        cacheable: true
+    - ansible.builtin.import_role:
+        name: memlab.testbed.report
+    - ansible.builtin.import_role:
+        name: memlab.testbed.verify
+      vars:
+        verify_gather: false
+        verify_assertions: "{{ asserted | default([]) }}"
+"""
+
+
+@pytest.fixture(name="play")
+def make_play(tmp_path, collection, gathered, declared):
+    """Runs both roles on facts of a machine where everything is as declared; returns exit code and output."""
+    directory = tmp_path / "site"
+    directory.mkdir()
+    (directory / "facts.json").write_text(json.dumps(gathered()))
+    (directory / "play.yml").write_text(PLAY)
+    # The declaration is a template, as an inventory's may be.
+    hosts = {"all": {"hosts": {"cxlhost": {"ansible_connection": "local", "first": "0x1", "memory_devices": declared}}}}
+    hosts["all"]["hosts"]["cxlhost"]["memory_devices"][0]["serial"] = "{{ first }}"
+    (directory / "hosts.json").write_text(json.dumps(hosts))
+
+    def run(*arguments):
+        environment = dict(os.environ, MEMLAB_CACHE=str(tmp_path / "cache"), ANSIBLE_CONFIG=str(collection / "ansible.cfg"), LC_ALL="C.UTF-8",
+                           ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"))
+        done = subprocess.run([os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", str(directory / "hosts.json"), *arguments,
+                               str(directory / "play.yml")], env=environment, cwd=str(collection), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        return done.returncode, done.stdout
+    return run
+
+
+def test_report_and_verify(play, tmp_path):
+    code, output = play()
+    assert code == 0, output
+    assert "        0x1 dax0.0  512M  4/4     movable  1     device         device  tables, flags, zones  8M on node 1\n" in output
+    assert "All 17 statements hold." in output
+    written = json.loads((tmp_path / "cache/reports/site.json").read_text())
+    assert written["hosts"]["cxlhost"]["devices"][1]["memmap"]["nodes"] == {"0": 8 << 20}
+    assert "changed=0 " in play()[1]
+
+
+def test_everything_that_fails_is_said(play):
+    code, output = play("--check", "-e", json.dumps({"asserted": [{"expression": "length(devices) > `2`", "message": "too few devices"}, {"expression": "["}],
+                                                     "memory_devices": [{"serial": "0x1", "memmap": "dram"}]}))
+    assert code == 2, output
+    assert "4 of 11 statements do not hold:\n" in output
+    for line in ("memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on the device's node), found self, 8M on node 1",
+                 "too few devices: length(devices) > `2` returned false", "not a JMESPath expression: ["):
+        assert "\n        %s" % line in output
+    assert "Traceback" not in output

@@ -1,0 +1,212 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Desired against proven: what holds, and what is said of what does not."""
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.memlab.testbed.plugins.module_utils.report.statements import statements
+from ansible_collections.memlab.testbed.tests.synthetic.machine import Device
+
+
+def failed(facts, entries, assertions=()):
+    return [entry["message"] for entry in statements(facts, entries, assertions) if not entry["ok"]]
+
+
+def ranges(facts, device):
+    return [entry for entry in facts["ranges"] if entry["device"] == device]
+
+
+def test_all_holds(gathered, declared):
+    found = statements(gathered(), declared)
+    assert [entry["message"] for entry in found if not entry["ok"]] == []
+    about = [entry["statement"] for entry in found if entry["device"] == "0x1"]
+    assert about == ["dax device", "mode", "knob memmap_on_memory", "capacity", "blocks online", "zone", "memmap", "proof"]
+    assert found[-1]["statement"] == "agreement of the proofs"
+
+
+def test_messages_of_what_holds(gathered, declared):
+    said = {(entry["device"], entry["statement"]): entry["message"] for entry in statements(gathered(), declared)}
+    assert said["0x1", "memmap"] == "memory device 0x1 (dax0.0), blocks 32-35: memmap: self, 8M on node 1"
+    assert said["0x2", "memmap"] == "memory device 0x2 (dax1.0), blocks 64-67: memmap: other_node, 8M on node 0"
+
+
+@pytest.mark.parametrize("serial", ["0x1", "1", 1, "0000:01:00.0"])
+def test_a_device_goes_by_serial_or_address(gathered, serial):
+    assert failed(gathered(), [{"serial": serial, "memmap": "device", "size": "512M", "amount": 4}]) == []
+
+
+def test_memmap_in_the_other_place(gathered, declared):
+    declared[0]["memmap"], declared[1]["memmap"] = "dram", "device"
+    assert failed(gathered(), declared) == [
+        "memory device 0x1 (dax0.0), blocks 32-35: knob memmap_on_memory: wanted dram, found device",
+        "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on the device's node), found self, 8M on node 1",
+        "memory device 0x2 (dax1.0), blocks 64-67: knob memmap_on_memory: wanted device, found dram",
+        "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted device (each block self), found other_node, 8M on node 0"]
+
+
+def test_the_knob_is_no_proof(gathered, declared):
+    facts = gathered(first=Device(32, 4, 1, "dram", "Movable", 4))
+    facts["devices"][0]["intent"] = "device"
+    facts["kernel"]["why_not"] = "the kernel was booted without it"
+    assert failed(facts, declared[:1]) == [
+        "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted device (each block self), found other_node, 8M on node 0; the kernel was booted without it"]
+
+
+@pytest.mark.parametrize("placement, nodes", [("same_node", {"2": 8}), ("mixed", {"0": 4, "2": 4}), ("other_node", {"unknown": 8}),
+                                              ("other_node", {"2": 8}), ("other_node", {})])
+def test_not_on_the_device_is_not_yet_dram(gathered, declared, placement, nodes):
+    facts = gathered()
+    for entry in ranges(facts, "dax1.0"):
+        entry.update(placement=placement, memmap_nodes=nodes)
+    assert len(failed(facts, declared)) == 1
+
+
+def test_blocks_that_differ_are_named_with_what_they_are(gathered, declared):
+    facts = gathered()
+    whole = ranges(facts, "dax0.0")[0]
+    place = facts["ranges"].index(whole)
+    facts["ranges"][place:place + 1] = [
+        dict(whole, first_block=32, last_block=32, zone="Normal"), dict(whole, first_block=33, last_block=33),
+        dict(whole, first_block=34, last_block=35, zone="none", placement="mixed", memmap_nodes={"0": 2 << 20, "1": 2 << 20})]
+    assert failed(facts, declared) == [
+        "memory device 0x1 (dax0.0), blocks 32, 34-35: zone: wanted movable, found kernel (block 32); mixed (blocks 34-35)",
+        "memory device 0x1 (dax0.0), blocks 34-35: memmap: wanted device (each block self), found mixed, 2M on node 0, 2M on node 1"]
+
+
+def test_unknown_fails_and_says_why(gathered, declared):
+    facts = gathered(proofs=("page_flags", "zone_accounting"))
+    facts["proofs"]["page_tables"]["why_not"] = "kernel lockdown"
+    # Page flags suffice for blocks that host their own memmap; where the others' is, only the page tables tell.
+    assert failed(facts, declared) == [
+        "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted dram (no page on the device's node), found unknown: page_tables: kernel lockdown"]
+
+
+def test_zone_accounting_alone_is_too_weak(gathered, declared):
+    assert failed(gathered(proofs=("zone_accounting",)), declared[:1]) == [
+        "memory device 0x1 (dax0.0), blocks 32-35: proof: wanted page_tables or page_flags, found zone_accounting"]
+
+
+def test_conflicts(gathered, declared):
+    facts = gathered()
+    for entry in ranges(facts, "dax0.0"):
+        entry.update(placement="unknown", memmap_nodes={}, proofs=[])
+    facts["conflicts"] = [{"first_block": 32, "last_block": 35, "node": 1, "statements": {"page_tables": "self", "page_flags": "not_self"}}]
+    assert failed(facts, declared) == [
+        "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted device (each block self), found unknown: the proofs contradict each other",
+        "blocks 32-35 on node 1: the proofs contradict each other: page_flags: not_self; page_tables: self"]
+
+
+def test_partial_capacity(gathered, declared):
+    facts = gathered()
+    facts["devices"][0]["blocks"] = {"online": 3, "offline": 0, "absent": 1}
+    assert failed(facts, declared) == [
+        "memory device 0x1 (dax0.0), blocks 32-35: capacity: wanted 4 blocks, found 3 blocks",
+        "memory device 0x1 (dax0.0), blocks 32-35: blocks online: wanted 4 of 4, found 3 of 4"]
+
+
+@pytest.mark.parametrize("amount, online, fine", [("all", 4, True), ("all", 3, False), (3, 3, True), ("384M", 3, True), ("256M", 3, False), (0, 0, True)])
+def test_amount(gathered, declared, amount, online, fine):
+    declared[0]["amount"] = amount
+    found = failed(gathered(first=Device(32, 4, 1, "self", "Movable", online)), declared)
+    assert (found == []) is fine
+    assert all("blocks online" in message for message in found)
+
+
+@pytest.mark.parametrize("amount, why", [(5, "5 blocks are wanted"), ("100M", "not a multiple"), ("lots", "not a size")])
+def test_impossible_amount(gathered, declared, amount, why):
+    declared[0]["amount"] = amount
+    (message,) = failed(gathered(), declared)
+    assert why in message and "0x1" in message
+
+
+def test_size(gathered, declared):
+    declared[0]["size"] = "1G"
+    assert failed(gathered(), declared) == ["memory device 0x1 (dax0.0), blocks 32-35: size: wanted 1G, found 512M"]
+
+
+def test_no_such_device(gathered):
+    assert failed(gathered(), [{"serial": "0x3", "memmap": "dram"}]) == [
+        "memory device 0x3: dax device: wanted one, found none (the host has dax0.0 of 0x1, dax1.0 of 0x2)"]
+
+
+def test_no_device_at_all(gathered):
+    facts = dict(gathered(), devices=[])
+    assert failed(facts, [{"serial": "0x3", "memmap": "dram"}]) == [
+        "memory device 0x3: dax device: wanted one, found none (the host has no dax device at all)"]
+    assert failed(facts, []) == []
+
+
+def test_two_dax_devices_of_one(gathered, declared):
+    facts = gathered()
+    facts["devices"][1]["memory_devices"] = facts["devices"][0]["memory_devices"]
+    assert failed(facts, declared[:1]) == ["memory device 0x1: dax device: wanted one, found dax0.0, dax1.0"]
+
+
+def test_a_device_that_is_no_memory(gathered, declared):
+    facts = gathered()
+    facts["devices"][0].update(mode="devdax")
+    assert failed(facts, declared)[0].endswith("mode: wanted system-ram, found devdax")
+
+
+def test_a_kernel_without_the_knob(gathered, declared):
+    facts = gathered()
+    for device in facts["devices"]:
+        device["intent"] = None
+    assert failed(facts, declared) == ["memory device 0x1 (dax0.0), blocks 32-35: knob memmap_on_memory: wanted device, found none in this kernel"]
+
+
+def test_ranges_for_root_only(gathered, declared):
+    facts = gathered()
+    facts["devices"][0].update(ranges=None, blocks={"online": 0, "offline": 0, "absent": 0})
+    facts["ranges"] = [entry for entry in facts["ranges"] if entry["device"] != "dax0.0"]
+    assert failed(facts, declared) == ["memory device 0x1 (dax0.0): capacity: wanted all of it as memory blocks, "
+                                       "found unknown: where the device is, only root may know"]
+
+
+def test_assertions(gathered):
+    assert failed(gathered(), [], [
+        {"expression": "length(devices) == `2`", "message": "two"},
+        {"expression": "devices[?placement == 'self'].name"},
+        {"expression": "devices[?placement == 'mixed'].name", "message": "one is mixed"},
+        {"expression": "length(conflicts)"},
+        {"expression": "no_such_thing"},
+        {"expression": "devices[?", "message": "broken"},
+        {"expression": "length(`1`)"},
+        {"message": "no expression"},
+    ]) == [
+        "one is mixed: devices[?placement == 'mixed'].name returned []",
+        "assertion: length(conflicts) returned 0",
+        "assertion: no_such_thing returned null",
+        "not a JMESPath expression: devices[? (Invalid jmespath expression: Incomplete expression)",
+        "the JMESPath expression length(`1`) cannot be evaluated (In function length(), invalid type for value: 1, expected one of: "
+        "['string', 'array', 'object'], received: \"number\")",
+        "an assertion is a dictionary with expression and message: {'message': 'no expression'}"]
+
+
+def test_a_long_answer_is_cut(gathered):
+    found = statements(gathered(), [], [{"expression": "ranges"}])[-1]
+    assert found["ok"] and found["found"].endswith("...") and len(found["message"]) < 200
+
+
+@pytest.mark.parametrize("facts", [None, {}])
+def test_no_facts(facts, declared):
+    assert failed(facts, declared) == ["there are no memmap facts of this host: gather them with memlab.testbed.memmap_facts"]
+
+
+@pytest.mark.parametrize("entries, words", [
+    ("0x1", "are not a list"),
+    (["0x1"], "memory device 1 of the desired ones is not a dictionary"),
+    ([{"memmap": "dram"}], "serial is missing"),
+    ([{"serial": 1}], "memmap is missing"),
+    ([{"serial": 1, "memmap": "ram"}], "memmap is 'ram', wanted device or dram"),
+    ([{"serial": 1, "memmap": "dram", "zone": "Normal"}], "zone is 'Normal', wanted movable or kernel"),
+    ([{"serial": 1, "memmap": "dram", "zones": "kernel"}], "unknown key zones"),
+    ([{"serial": "mem0", "memmap": "dram"}], "the kernel's own numbering"),
+    ([{"serial": 1, "memmap": "dram", "size": "big"}], "is not a size"),
+    ([{"serial": 1, "memmap": "dram"}, {"serial": "0x1", "memmap": "device"}], "memory device 2 of the desired ones: 0x1 is there twice"),
+])
+def test_mistakes_in_the_inventory(gathered, entries, words):
+    (message,) = failed(gathered(), entries)
+    assert words in message and "\n" not in message
