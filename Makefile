@@ -25,7 +25,7 @@ help:
 venv: $(VENV)/runtime.stamp ## the virtual environment .venv, as far as running playbooks needs it
 
 pipeline: $(VENV)/runtime.stamp ## bring the emulated host up, provision it, print the report, leave it running
-	@PYTHONPATH=$(VENV)/collections $(BIN)/python scripts/pipeline.py $(INVENTORY)
+	@PYTHONPATH=$(VENV)/collections exec $(BIN)/python scripts/pipeline.py $(INVENTORY)
 
 ssh: $(VENV)/runtime.stamp ## log in to a running guest (GUEST=name)
 	@$(BIN)/python scripts/ssh.py $(INVENTORY) $(GUEST)

@@ -12,6 +12,9 @@ import subprocess
 
 import pytest
 
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import paths
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor
+
 HERE = pathlib.Path(__file__).parent
 TESTBED = HERE / "default" / "testbed.qemu.yml"
 
@@ -43,12 +46,14 @@ class Controller:
     """Runs what a user would, with this checkout's configuration."""
 
     def __init__(self, environment=None):
-        self.environment = dict(os.environ, ANSIBLE_CONFIG=str(HERE.parent / "ansible.cfg"), ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0", **environment or {})
+        # Molecule asks for colours.
+        settings = {"ANSIBLE_CONFIG": str(HERE.parent / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+        self.environment = dict(os.environ, **settings, **environment or {})
 
-    def start(self, command, *arguments, **options):
+    def start(self, command, *arguments, **settings):
         """The running process, in a process group of its own, as a terminal's jobs are."""
         return subprocess.Popen([command, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                env=self.environment, start_new_session=True, **options)
+                                env=dict(self.environment, **settings), start_new_session=True)
 
     def finish(self, process, seconds=300):
         output = process.communicate(timeout=seconds)[0]
@@ -59,10 +64,12 @@ class Controller:
         arguments = ["-i", inventory, playbook] + (["-e", json.dumps(variables)] if variables else [])
         return self.finish(self.start("ansible-playbook", *arguments), seconds)
 
-    def module(self, name, host="localhost", inventory=TESTBED, seconds=300, **options):
-        """``ansible -m``: one module; its result."""
-        done = self.finish(self.start("ansible", "-i", inventory, host, "-m", name, "-a", json.dumps(options)), seconds)
-        done.result = json.loads(done.output[done.output.index("{"):]) if "=> {" in done.output else None
+    def module(self, host, module, seconds=300, **options):
+        """``ansible -m``: one module on the guest, or with its result on ``localhost``."""
+        done = self.finish(self.start("ansible", "-i", TESTBED, host, "-m", "memlab.testbed." + module, "-a", json.dumps(options),
+                                      ANSIBLE_CALLBACK_RESULT_FORMAT="json"), seconds)
+        answer = re.search(r"(?:=>|!) (\{.*\})", done.output, re.DOTALL)
+        done.result = json.loads(answer.group(1)) if answer else None
         return done
 
 
@@ -93,12 +100,15 @@ def state(host):
 
 
 @pytest.fixture(scope="module")
-def qemu(definition):
-    """The guest's own QEMU: its process id and its monitor."""
-    from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor
-    from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory
+def qemu_pid(definition):
+    return json.loads(pathlib.Path(paths.guest_directory(definition["memlab_testbed"], definition["memlab_guest"]), "process.json").read_text(encoding="ascii"))["pid"]
 
-    directory = guest_directory(definition["memlab_testbed"], definition["memlab_guest"])
-    with Monitor(directory) as monitor:
-        monitor.pid = json.loads(pathlib.Path(directory, "process.json").read_text(encoding="ascii"))["pid"]
-        yield monitor
+
+@pytest.fixture(scope="module")
+def qmp(definition):
+    """A function that asks the guest's own QEMU. It hangs up each time: QEMU talks to one client at a time, and modules are clients, too."""
+    def execute(command, **arguments):
+        with Monitor(paths.guest_directory(definition["memlab_testbed"], definition["memlab_guest"])) as monitor:
+            return monitor.execute(command, arguments)
+
+    return execute

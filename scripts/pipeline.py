@@ -34,18 +34,22 @@ def running(beds):
 def play(inventory, playbooks, arguments=()):
     """Run playbooks in a process group of their own and pass a signal on to it, once. Returns (exit code, whether interrupted)."""
     tool = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
-    child = subprocess.Popen([tool, "-i", inventory] + playbooks + list(arguments), stdin=subprocess.DEVNULL, start_new_session=True,
-                             env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"})
-    interrupted = []
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    children, interrupted = [], []
 
     def forward(number, frame):
         if not interrupted:
             interrupted.append(number)
-            os.killpg(child.pid, signal.SIGINT)
+            for child in children:
+                os.killpg(child.pid, signal.SIGINT)
 
+    # Before the child: it starts with default handlers then, even where ours were ignored, as they are in a shell's background.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, forward)
-    return child.wait(), bool(interrupted)
+    children.append(subprocess.Popen([tool, "-i", inventory] + playbooks + list(arguments), stdin=subprocess.DEVNULL, start_new_session=True, env=environment))
+    if interrupted:
+        os.killpg(children[0].pid, signal.SIGINT)
+    return children[0].wait(), bool(interrupted)
 
 
 def main(inventory, *arguments):

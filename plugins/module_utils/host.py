@@ -148,11 +148,12 @@ class Host(object):
         Raises :class:`TestbedError` carrying the command, its exit code and what it said.
         """
         self._refuse_recorded("run %s" % argv[0])
-        tool = shutil.which(argv[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
+        tool = shutil.which(argv[0], path=path)
         if tool is None:
             raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
         with subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=dict(os.environ, LC_ALL="C"), start_new_session=True) as running:
+                              env=dict(os.environ, LC_ALL="C", PATH=path), start_new_session=True) as running:
             try:
                 output, errors = running.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:

@@ -14,8 +14,8 @@ description:
   - There are three proofs. V(page_tables) walks the kernel's page tables through C(/proc/kcore), and also covers offline blocks. V(page_flags) reads
     C(/proc/kpageflags) and tells for online blocks whether they host their own memmap. V(zone_accounting) compares present and managed pages in
     C(/proc/zoneinfo), on nodes whose memory is all hot-added.
-  - A proof that cannot be had is listed with the reason. Where no proof speaks, the placement is V(unknown). Where proofs contradict each other, it is V(unknown)
-    too and the contradiction is listed under C(conflicts). The knob of a device and the boot parameter are never taken as proof.
+  - A proof that cannot be had is listed with the reason. Where no proof speaks, the placement is V(unknown). Where proofs contradict each other, it is
+    V(unknown) too and the contradiction is listed under C(conflicts). The knob of a device and the boot parameter are never taken as proof.
   - No kernel virtual address is returned. Physical addresses are.
 options:
   gather:
@@ -195,8 +195,7 @@ ansible_facts:
         blocks:
           description: >-
             One entry per block, with C(id), C(start), C(size), C(state), C(zone), C(node), C(device), C(placement), C(memmap_nodes), C(memmap_devices),
-            C(memmap) and C(proofs), as
-            in RV(ansible_facts.memmap.ranges).
+            C(memmap) and C(proofs), as in RV(ansible_facts.memmap.ranges).
           returned: if O(gather=blocks)
           type: list
           elements: dict
@@ -245,7 +244,8 @@ ansible_facts:
               type: list
               elements: str
             placement:
-              description: As in RV(ansible_facts.memmap.ranges[].placement), for all its blocks. V(mixed) also where they differ. None for a device without blocks.
+              description: >-
+                As in RV(ansible_facts.memmap.ranges[].placement), for all its blocks. V(mixed) also where they differ. None for a device without blocks.
               returned: success
               type: str
             memmap_bytes:

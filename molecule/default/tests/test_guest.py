@@ -8,10 +8,10 @@ import os
 import pathlib
 
 
-def test_the_guest_listens_on_the_loopback_address_only(qemu, definition):
+def test_the_guest_listens_on_the_loopback_address_only(qemu_pid, definition):
     sockets = set()
-    for name in os.listdir("/proc/%d/fd" % qemu.pid):
-        target = os.readlink("/proc/%d/fd/%s" % (qemu.pid, name))
+    for name in os.listdir("/proc/%d/fd" % qemu_pid):
+        target = os.readlink("/proc/%d/fd/%s" % (qemu_pid, name))
         if target.startswith("socket:["):
             sockets.add(target[len("socket:["):-1])
     listening = []
@@ -24,8 +24,8 @@ def test_the_guest_listens_on_the_loopback_address_only(qemu, definition):
     assert listening == [("tcp", "0100007F:%04X" % definition["ansible_port"])]
 
 
-def test_qemu_forwards_only_to_the_guests_ssh(qemu, definition):
-    forwards = [line.split() for line in qemu.execute("human-monitor-command", {"command-line": "info usernet"}).splitlines() if "HOST_FORWARD" in line]
+def test_qemu_forwards_only_to_the_guests_ssh(qmp, definition):
+    forwards = [line.split() for line in qmp("human-monitor-command", **{"command-line": "info usernet"}).splitlines() if "HOST_FORWARD" in line]
     assert [(fields[2], fields[3], fields[5]) for fields in forwards] == [("127.0.0.1", str(definition["ansible_port"]), "22")]
 
 

@@ -4,43 +4,40 @@
 """A CXL memory device comes and goes while the guest runs."""
 from __future__ import annotations
 
-MODULE = "memlab.testbed.qemu_guest"
-
-
-def plugged(qemu):
+def plugged(qmp):
     """Names of the guest's memory devices, asked of QEMU."""
-    return sorted(entry["name"] for entry in qemu.execute("qom-list", {"path": "/machine/peripheral"}) if entry["type"] == "child<cxl-type3>")
+    return sorted(entry["name"] for entry in qmp("qom-list", path="/machine/peripheral") if entry["type"] == "child<cxl-type3>")
 
 
 def plug(controller, definition, *names):
-    return controller.module(MODULE, testbed_file=definition["memlab_testbed_file"], name=definition["memlab_guest"], plugged=list(names))
+    return controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=definition["memlab_guest"], plugged=list(names))
 
 
-def test_a_device_is_plugged_in_made_memory_of_and_pulled_out(controller, definition, qemu, state):
-    assert plugged(qemu) == ["mem_a", "mem_b"]
+def test_a_device_is_plugged_in_made_memory_of_and_pulled_out(controller, definition, qmp, state):
+    assert plugged(qmp) == ["mem_a", "mem_b"]
     before = state()
 
     first, again = [plug(controller, definition, "mem_a", "mem_b", "mem_c") for attempt in range(2)]
     assert (first.code, first.result["changed"]) == (0, True), first.output
     assert (again.code, again.result["changed"]) == (0, False), again.output
-    assert plugged(qemu) == ["mem_a", "mem_b", "mem_c"]
+    assert plugged(qmp) == ["mem_a", "mem_b", "mem_c"]
 
-    region = controller.module("memlab.testbed.cxl_region", "molehost", regions=[{"memory_devices": ["0x3"]}])
+    region = controller.module("molehost", "cxl_region", regions=[{"memory_devices": ["0x3"]}])
     assert region.code == 0, region.output
     there = state()
     assert there["serials"] == [1, 2, 3]
     assert there["devices"]["0x3"]["size"] == 256 << 20
-    removed = controller.module("memlab.testbed.cxl_region", "molehost", regions=[{"memory_devices": ["0x3"], "state": "absent"}])
+    removed = controller.module("molehost", "cxl_region", regions=[{"memory_devices": ["0x3"], "state": "absent"}])
     assert removed.code == 0, removed.output
 
     first, again = [plug(controller, definition, "mem_a", "mem_b") for attempt in range(2)]
     assert (first.code, first.result["changed"]) == (0, True), first.output
     assert (again.code, again.result["changed"]) == (0, False), again.output
-    assert plugged(qemu) == ["mem_a", "mem_b"]
+    assert plugged(qmp) == ["mem_a", "mem_b"]
     assert state() == before
 
 
-def test_a_device_that_is_not_declared_is_refused(controller, definition, qemu):
-    there = plugged(qemu)
+def test_a_device_that_is_not_declared_is_refused(controller, definition, qmp):
+    there = plugged(qmp)
     plug(controller, definition, "mem_a", "mem_b", "mem_x").refusal("no memory device mem_x", "mem_a, mem_b, mem_c")
-    assert plugged(qemu) == there
+    assert plugged(qmp) == there

@@ -291,7 +291,7 @@ def apply(host, entries, check_mode=False):
     before = [status(host, inventory, entry) for entry in wanted]
     changes = [entry for entry in wanted if needs_change(host, inventory, entry)]
     if check_mode:
-        planned = [dict(report) for report in before]
+        planned = [dict(report, changed=False) for report in before]
         for entry, report in zip(wanted, planned):
             if entry in changes:
                 report.clear()

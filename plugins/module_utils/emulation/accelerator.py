@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 
@@ -41,7 +42,12 @@ def runs_a_guest(accelerator, image):
         said = errors.read().decode("utf-8", "replace").strip().splitlines()
     if code == 0:
         return True, None
-    return False, said[0].replace(QEMU + ": ", "") if said else why_not
+    return False, words(said[0]) if said else why_not
+
+
+def words(line):
+    """A message of QEMU's without the program's name."""
+    return re.sub(r"^qemu(-system-\w+)?: ", "", line)
 
 
 def choose(image):

@@ -4,8 +4,11 @@
 """What can be asked for of a guest: present, absent, restarted, powercycled, and which memory devices are plugged in."""
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, image as images, keys, locks, process, qemu_arguments, testbed_file, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
@@ -162,7 +165,7 @@ def _plug(machine, wanted, check):
 def _plug_in(machine, monitor, name, port):
     done = []
     try:
-        for command, arguments in qemu_arguments.memory_device_commands(machine.guest, name, machine.file("memory"), port):
+        for command, arguments in _with_new_backends(monitor, qemu_arguments.memory_device_commands(machine.guest, name, machine.file("memory"), port)):
             monitor.execute(command, arguments)
             done.append((command, arguments))
     except TestbedError:
@@ -171,13 +174,32 @@ def _plug_in(machine, monitor, name, port):
         raise
 
 
+def _with_new_backends(monitor, commands):
+    """The commands with other ids for those backends that QEMU has kept of an earlier life of the device, see :func:`_unplug`."""
+    taken = {entry["name"] for entry in monitor.execute("qom-list", {"path": "/objects"})}
+    renamed = {}
+    for command, arguments in commands:
+        if command == "object-add" and arguments["id"] in taken:
+            renamed[arguments["id"]] = next(new for new in ("%s.%d" % (arguments["id"], number) for number in itertools.count(2)) if new not in taken)
+    return [(command, {key: renamed.get(value, value) if isinstance(value, str) else value for key, value in arguments.items()})
+            for command, arguments in commands]
+
+
 def _unplug(machine, monitor, name):
+    """Have the guest let go of a memory device.
+
+    QEMU (10.0.2) neither says DEVICE_DELETED for a cxl-type3 nor frees its backends: the device leaves the tree of objects, that is all there is to see.
+    """
     monitor.execute("device_del", {"id": name})
-    if not monitor.wait_deleted(name, _UNPLUG_PATIENCE):
-        raise TestbedError("guest %s did not let go of memory device %s within %d s" % (machine.guest.name, name, _UNPLUG_PATIENCE),
-                           remedy="take its memory offline and disable its region in the guest first")
+    deadline = time.monotonic() + _UNPLUG_PATIENCE
+    while _is_plugged(monitor, name):
+        if time.monotonic() > deadline:
+            raise TestbedError("guest %s did not let go of memory device %s within %d s" % (machine.guest.name, name, _UNPLUG_PATIENCE),
+                               remedy="take its memory offline and disable its region in the guest first")
+        time.sleep(0.1)
     for backend in qemu_arguments.memory_device_backends(machine.guest, name):
-        monitor.execute("object-del", {"id": backend})
+        with contextlib.suppress(TestbedError):
+            monitor.execute("object-del", {"id": backend})
 
 
 def _free_port(machine, monitor, name):

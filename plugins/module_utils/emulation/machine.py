@@ -19,7 +19,7 @@ import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, guest_tree, keys, locks, process, qemu_arguments
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor, Unreachable
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory, testbed_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -48,6 +48,7 @@ class Machine(object):
         self.image = image
         self.ssh_port = ssh_port
         self.directory = guest_directory(testbed, guest.name)
+        self._child = None
 
     def file(self, name):
         return os.path.join(self.directory, name)
@@ -164,7 +165,8 @@ class Machine(object):
         # A signal waits until it is written down whom to end.
         with open(self.file("qemu.log"), "wb") as messages, signals.postponed():
             try:
-                running = subprocess.Popen(argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, start_new_session=True)
+                self._child = running = subprocess.Popen(argv, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages,
+                                                         start_new_session=True)
             except FileNotFoundError:
                 raise TestbedError("%s is not installed" % argv[0], remedy="run the role memlab.testbed.controller")
             found = (running.pid, process.start_time(running.pid))
@@ -174,13 +176,15 @@ class Machine(object):
                 running.kill()
                 raise
         deadline = time.monotonic() + 30
-        while not os.path.exists(self.file("qmp.sock")):
-            if running.poll() is not None or not process.is_alive(*found):
-                raise self._failure("QEMU did not start guest %s" % self.guest.name)
-            if time.monotonic() > deadline:
-                raise self._failure("QEMU did not open its monitor for guest %s within 30 s" % self.guest.name)
-            time.sleep(0.01)
-        return found
+        while process.is_alive(*found):
+            try:
+                with self.monitor():
+                    return found
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise self._failure("QEMU did not open its monitor for guest %s within 30 s" % self.guest.name)
+                time.sleep(0.01)
+        raise self._failure("QEMU did not start guest %s" % self.guest.name)
 
     def monitor(self):
         return Monitor(self.directory)
@@ -226,6 +230,9 @@ class Machine(object):
         found = self.process()
         if found is not None:
             process.end(*found)
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
         for name in ("connection.json", "process.json", "qmp.sock"):
             if os.path.lexists(self.file(name)):
                 os.unlink(self.file(name))
@@ -276,7 +283,7 @@ class Machine(object):
 
     def _failure(self, summary):
         qemu, serial = self._tail("qemu.log"), self._tail("serial.log")
-        words = [line.replace(accelerator.QEMU + ": ", "") for line in qemu if "warning:" not in line]
+        words = [accelerator.words(line) for line in qemu if "warning:" not in line]
         remedy = None
         if any("Could not set up host forwarding" in line for line in words):
             summary, remedy = "guest %s: port %d on 127.0.0.1 is in use" % (self.guest.name, self.ssh_port), "choose another ssh_port, or none for a free one"

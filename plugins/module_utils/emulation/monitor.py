@@ -6,33 +6,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 try:
-    from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
+    from qemu.qmp import ExecuteError, QMPClient, QMPError
     MISSING = None
 except ImportError as exc:
     MISSING = str(exc)
+
+# What the library logs, our errors say.
+logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 # Seconds for one command. Saving or loading a guest's memory runs in the background of QEMU and is asked for.
 PATIENCE = 30.0
 
 
+class Unreachable(TestbedError):
+    """Nobody answers on a socket, or not in QMP: QEMU has ended, or is not that far yet."""
+
+
 class Monitor(object):
-    """One QMP connection, made through the directory that holds the socket (a socket's own path may be 107 bytes at most)."""
+    """One QMP connection, made through the directory that holds the socket (a socket's own path may be 107 bytes at most).
+
+    It stands once QEMU has made all that its arguments ask for; the socket is there earlier. Raises :class:`Unreachable`.
+    """
 
     def __init__(self, directory, socket="qmp.sock"):
         if MISSING is not None:
             raise TestbedError("the Python library qemu.qmp is missing on the controller (%s)" % MISSING, remedy="pip install qemu.qmp")
         self._loop = asyncio.new_event_loop()
         self._client = QMPClient("memlab")
-        self._events = EventListener(names={"DEVICE_DELETED"})
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._wait(self._client.connect("/proc/self/fd/%d/%s" % (descriptor, socket)))
-            self._client.register_listener(self._events)
         except BaseException:
             self._loop.close()
             raise
@@ -42,18 +51,6 @@ class Monitor(object):
     def execute(self, command, arguments=None):
         """The command's answer. Raises :class:`TestbedError` with what QEMU said."""
         return self._wait(self._client.execute(command, arguments), command)
-
-    def wait_deleted(self, device, timeout):
-        """Wait for DEVICE_DELETED of the device with that id; ``False`` when ``timeout`` seconds passed without it."""
-        async def listen():
-            async for event in self._events:
-                if event["data"].get("device") == device:
-                    return True
-            return False
-        try:
-            return self._loop.run_until_complete(asyncio.wait_for(listen(), timeout))
-        except asyncio.TimeoutError:
-            return False
 
     def close(self):
         with contextlib.suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
@@ -74,4 +71,4 @@ class Monitor(object):
         except asyncio.TimeoutError:
             raise TestbedError("QEMU did not answer %s within %d s" % (command, PATIENCE))
         except (QMPError, OSError, EOFError) as exc:
-            raise TestbedError("QEMU cannot be talked to (%s): %s" % (command, exc))
+            raise Unreachable("QEMU cannot be talked to (%s): %s" % (command, exc))

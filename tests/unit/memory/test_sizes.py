@@ -12,7 +12,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import
 
 
 @pytest.mark.parametrize("text, count", [
-    ("0", 0), ("1", 1), (" 512M ", 512 << 20), ("1G", 1 << 30), ("1GiB", 1 << 30), ("1gb", 1 << 30), ("1.5G", 3 << 29), ("2T", 2 << 40), (4096, 4096), ("3 K", 3072)])
+    ("0", 0), ("1", 1), (" 512M ", 512 << 20), ("1G", 1 << 30), ("1GiB", 1 << 30), ("1gb", 1 << 30), ("1.5G", 3 << 29), ("2T", 2 << 40), (4096, 4096),
+    ("3 K", 3072)])
 def test_what_people_write(text, count):
     assert parse_size(text) == count
 

@@ -86,7 +86,8 @@ def test_a_device_that_is_not_memory(machine, driver, mode):
 
 
 @pytest.mark.parametrize("proofs, placement", [
-    (["page_tables"], "other_node"), (["page_flags"], "unknown"), (["zone_accounting"], "unknown"), ([], "unknown"), (["page_flags", "zone_accounting"], "unknown")])
+    (["page_tables"], "other_node"), (["page_flags"], "unknown"), (["zone_accounting"], "unknown"), ([], "unknown"),
+    (["page_flags", "zone_accounting"], "unknown")])
 def test_proofs_not_asked_for(machine, proofs, placement):
     found = facts.collect(machine()[1], proofs=proofs)
     assert [entry["placement"] for entry in found["devices"]] == ["self" if proofs else "unknown", placement]

@@ -44,7 +44,8 @@ def test_no_address_of_the_kernel_is_in_an_error(root):
     assert "dead" not in str(caught.value).lower()
 
 
-@pytest.mark.parametrize("content, words", [(b"", "ended early"), (b"\x7fELF", "ended early"), (b"\x7fELF\x01\x01" + bytes(58), "not a 64-bit"), (bytes(64), "not a 64-bit")])
+@pytest.mark.parametrize("content, words", [
+    (b"", "ended early"), (b"\x7fELF", "ended early"), (b"\x7fELF\x01\x01" + bytes(58), "not a 64-bit"), (bytes(64), "not a 64-bit")])
 def test_what_is_no_core(content, words, root):
     (root / "proc/kcore").write_bytes(content)
     with pytest.raises(TestbedError, match=words):

@@ -63,7 +63,8 @@ def test_a_proof_that_was_not_to_be_had_is_not_to_be_had_later_either(machine, r
 def test_only_the_words_about_memory_and_not_where_the_kernel_is(machine, recorder):
     root, host = machine()
     (root / "proc/cmdline").write_text("root=/dev/vda token=secret memory_hotplug.memmap_on_memory=1 efi=nosoftreserve rd.luks.key=secret mem=4G\n")
-    (root / "proc/iomem").write_text("00100000-7fffffff : System RAM\n  2b000000-2c200e8f : Kernel code\n  2d000000-2d7fffff : Kernel rodata\n80000000-8fffffff : dax0.0\n")
+    (root / "proc/iomem").write_text("00100000-7fffffff : System RAM\n  2b000000-2c200e8f : Kernel code\n  2d000000-2d7fffff : Kernel rodata\n"
+                                     "80000000-8fffffff : dax0.0\n")
     files = recorder.record(host).files
     assert files["/proc/cmdline"] == b"memory_hotplug.memmap_on_memory=1 efi=nosoftreserve mem=4G\n"
     assert files["/proc/iomem"] == b"00100000-7fffffff : System RAM\n80000000-8fffffff : dax0.0\n"

@@ -105,7 +105,8 @@ def test_blocks_that_zoneinfo_has_on_another_node():
     accounts = zone_accounting.accounts([Zone(0, "Normal", 0, 0, 3 * PAGES, 3 * PAGES, 0)], BLOCKS, [1], GEOMETRY)
     found, unused, conflicts = placements(every(there), every(lambda number: OTHER), accounts)
     assert found == ["unknown"] * 3
-    assert conflicts[0]["statements"] == {"sysfs": "3 online blocks", "zone_accounting": "0 pages present, 0 of them unmanaged, on 3 online blocks: 0 self-hosted"}
+    assert conflicts[0]["statements"] == {
+        "sysfs": "3 online blocks", "zone_accounting": "0 pages present, 0 of them unmanaged, on 3 online blocks: 0 self-hosted"}
 
 
 def test_offline_blocks_rest_on_page_tables_alone():
@@ -123,7 +124,8 @@ STATEMENT = strategies.sampled_from([None, "self", "other_node", "same_node", "m
 FLAGS = strategies.sampled_from([None, SELF, OTHER, SENSELESS, Flags(1 << 20, 0, None)])
 
 
-@given(strategies.tuples(STATEMENT, STATEMENT, STATEMENT), strategies.tuples(FLAGS, FLAGS, FLAGS), strategies.one_of(strategies.none(), strategies.integers(0, 2000)))
+@given(strategies.tuples(STATEMENT, STATEMENT, STATEMENT), strategies.tuples(FLAGS, FLAGS, FLAGS),
+       strategies.one_of(strategies.none(), strategies.integers(0, 2000)))
 def test_never_self_against_a_word_of_anyone(placed, flagged, hosted):
     located = {number: Location(word, ((1, 1),), ()) for number, word in zip(BLOCKS, placed) if word}
     flags = {number: word for number, word in zip(BLOCKS, flagged) if word}

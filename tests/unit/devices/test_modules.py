@@ -1,0 +1,92 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The modules as Ansible runs them: whatever is asked for, one clean answer, and no change where it is an error."""
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+MODULES = "ansible_collections.memlab.testbed.plugins.modules."
+WORD = st.one_of(st.sampled_from(["1", "0x2", "0000:0d:00.0", "mem0", "all", "512M", "128M", "8", "", "online", "0xb90000000", "decoder0.0"]),
+                 st.text(max_size=8), st.integers(), st.floats(), st.none(), st.booleans())
+ENTRY = st.dictionaries(st.sampled_from(["memory_devices", "state", "size", "root_decoder", "memmap", "offline", "mode", "node", "start", "zone", "count", "junk"]),
+                        st.one_of(WORD, st.lists(WORD, max_size=3), st.sampled_from(["present", "absent", "online", "offline", "device", "dram", "movable", "kernel"])))
+LIKELY = st.fixed_dictionaries({"memory_devices": st.lists(st.sampled_from(["1", "2", "0x1", "9", "0000:41:00.0", "mem0"]), max_size=2)},
+                               optional={"size": WORD, "count": WORD, "memmap": st.sampled_from(["device", "dram"]), "offline": st.booleans(),
+                                         "state": st.sampled_from(["present", "absent", "online", "offline"]), "zone": st.sampled_from(["movable", "kernel"])})
+
+
+@pytest.fixture(name="call")
+def caller(monkeypatch, capsys):
+    """Runs a module on a host; returns its exit code and its answer."""
+    def call(name, host, parameters, check_mode=False, diff=False):
+        module = importlib.import_module(MODULES + name)
+        monkeypatch.setattr(module, "Host", lambda: host)
+        with patch_module_args(dict(parameters, _ansible_check_mode=check_mode, _ansible_diff=diff)), pytest.raises(SystemExit) as ended:
+            module.main()
+        return ended.value.code, json.loads(capsys.readouterr().out)
+    return call
+
+
+def test_from_nothing_to_memory(fresh, call):
+    """All steps, each of them four times."""
+    fresh.put("/usr/sbin/update-grub", "#!/bin/sh")
+    devices = [["1"], ["0000:41:00.0"]]
+    steps = [("cxl_region", {"regions": [{"memory_devices": device} for device in devices]}),
+             ("dax_device", {"devices": [{"memory_devices": device, "memmap": memmap} for device, memmap in zip(devices, ("device", "dram"))]}),
+             ("memory_blocks", {"devices": [{"memory_devices": device} for device in devices]})]
+    for name, parameters in steps:
+        answers = [call(name, fresh, parameters, check_mode, diff=True) for check_mode in (True, False, False, True)]
+        assert [(code, answer["changed"]) for code, answer in answers] == [(0, True), (0, True), (0, False), (0, False)], name
+        assert [answer["diff"]["before"] == answer["diff"]["after"] for code, answer in answers] == [False, False, True, True], name
+    assert fresh.online() == dict.fromkeys(list(range(338, 346)) + list(range(370, 378)), "Movable")
+
+
+def test_a_failing_block_is_in_the_answer(bound, call):
+    bound.faults["/sys/devices/system/memory/memory371/state"] = [12]
+    code, answer = call("memory_blocks", bound, {"devices": [{"memory_devices": ["2"]}]})
+    assert (code, answer["failed"], answer["changed"]) == (1, True, True)
+    assert "memory block 371 could not be put online in the movable zone (ENOMEM)" in answer["msg"]
+    assert [result["errno"] for result in answer["devices"][0]["results"]] == [None, "ENOMEM"]
+
+
+def test_boot_parameters_without_grub(fresh, call):
+    code, answer = call("boot_parameters", fresh, {"name": "memmap", "parameters": ["memory_hotplug.memmap_on_memory=1"]})
+    assert code == 1
+    assert answer["msg"].startswith("this host has no update-grub")
+
+
+def test_leftovers_of_a_killed_run_count_as_a_change(bound, call):
+    bound.put("/run/memlab/held.json", json.dumps({"/sys/bus/dax/drivers_autoprobe": ["1", "0"]}))
+    bound.put("/sys/bus/dax/drivers_autoprobe", "0")
+    code, answer = call("memory_blocks", bound, {"devices": [{"memory_devices": ["1"], "count": "4"}]})
+    assert (code, answer["changed"]) == (0, True)
+    assert answer["repaired"] == ["/sys/bus/dax/drivers_autoprobe put back to 1, left at 0 by a run that was killed"]
+
+
+@pytest.mark.parametrize("name, key", [("cxl_region", "regions"), ("dax_device", "devices"), ("memory_blocks", "devices")])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+@given(st.lists(st.one_of(LIKELY, ENTRY), max_size=3))
+def test_any_parameters_get_a_clean_answer(bound, call, name, key, entries):
+    del bound.log[:]
+    code, answer = call(name, bound, {key: entries}, check_mode=True)
+    assert bound.log == []
+    if code:
+        assert answer["msg"] and "Traceback" not in answer["msg"]
+    else:
+        assert answer[key] or not entries
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+@given(st.dictionaries(st.sampled_from(["name", "parameters", "state"]), st.one_of(WORD, st.lists(WORD, max_size=3))))
+def test_any_boot_parameters_get_a_clean_answer(fresh, call, parameters):
+    fresh.put("/usr/sbin/update-grub", "#!/bin/sh")
+    code, answer = call("boot_parameters", fresh, parameters, check_mode=True)
+    assert fresh.log == []
+    assert code == 0 or "Traceback" not in answer["msg"]

@@ -1,0 +1,220 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Guest images: their key, their command line, and what is left behind when one cannot be built."""
+from __future__ import annotations
+
+import collections
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+
+import pytest
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import guest_tree, image, process
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+
+G = 1 << 30
+Usage = collections.namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(name="cache", autouse=True)
+def fixture_cache(tmp_path, monkeypatch):
+    """An empty cache directory."""
+    monkeypatch.setenv("MEMLAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(name="instead")
+def fixture_instead(tmp_path, monkeypatch):
+    """``instead(name, script)``: a program that is found before the one of that name."""
+    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path / "bin", os.environ["PATH"]))
+
+    def make(name, script):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\n" + script, encoding="ascii")
+        path.chmod(0o755)
+    return make
+
+
+def left(cache):
+    """What a failed build leaves in the cache, its lock aside."""
+    return [name for name in os.listdir(cache / "images") if not name.endswith(".lock")]
+
+
+@pytest.mark.parametrize("changed", [
+    {"suite": "sid"}, {"packages": ["numactl"]}, {"kernel_package": "linux-image-cloud-amd64"}, {"backports_kernel": True}, {"disk_size": 5 * G}, {"tuned": False},
+])
+def test_every_input_changes_the_key(changed):
+    assert image.directory(image.inputs(**dict({"suite": "trixie"}, **changed))) != image.directory(image.inputs("trixie"))
+
+
+@pytest.mark.parametrize("name, value", [
+    ("SSH_UNIT", "[Unit]\n"), ("ADDRESS", "10.0.2.16/24"), ("PROBE_PARAMETER", "memlab.other"), ("BLACKLISTED_MODULES", ()), ("MASKED_UNITS", ()),
+    ("GIVEN_FILES", ()), ("INITRD_MODULES", ("ext4",)),
+])
+def test_what_a_tuned_image_is_tuned_by_changes_the_key(monkeypatch, name, value):
+    before, untuned = image.digest(image.inputs("trixie")), image.digest(image.inputs("trixie", tuned=False))
+    monkeypatch.setattr(guest_tree, name, value)
+    assert image.digest(image.inputs("trixie")) != before
+    assert image.digest(image.inputs("trixie", tuned=False)) == untuned
+
+
+def test_a_new_recipe_changes_the_key(monkeypatch):
+    before = image.digest(image.inputs("trixie"))
+    monkeypatch.setattr(image, "RECIPE", image.RECIPE + 1)
+    assert image.digest(image.inputs("trixie")) != before
+
+
+def test_what_makes_no_difference_does_not_change_the_key():
+    plain = image.inputs("trixie", ["numactl", "fio"])
+    assert image.inputs("trixie", ["fio", "numactl", "fio", "udev"]) == plain
+    assert image.digest(dict(reversed(list(plain.items())))) == image.digest(plain)
+
+
+@pytest.mark.parametrize("name", ["", "-oDPkg::Pre-Invoke::=id", "a b", "a,b", "a;id", "$(id)", "a/b", "?essential", "a\nb", "A"])
+def test_what_is_no_name_reaches_no_command_line(name):
+    for arguments in ((name,), ("trixie", [name]), ("trixie", (), name)):
+        if arguments[-1] or len(arguments) < 3:
+            with pytest.raises(TestbedError, match="is not the name of a Debian"):
+                image.inputs(*arguments)
+
+
+def test_names_that_are():
+    image.inputs("bookworm-proposed-updates", ["g++", "libc6:i386", "fio=3.39-1~bpo12+1"], "linux-image-6.12.107+deb13-amd64")
+
+
+@pytest.mark.parametrize("tuned", [True, False])
+def test_what_the_shell_gets_to_see_is_quoted(tmp_path, tuned):
+    work = tmp_path / "it's $(a) work; directory"
+    work.mkdir()
+    argv = image._mmdebstrap(image.inputs("trixie", backports_kernel=True, tuned=tuned), str(work), str(work / "root.tar"))
+    assert argv[0] == "mmdebstrap" and argv[-2:] == ["trixie", str(work / "root.tar")]
+    assert not [word for word in argv if "://" in word]
+    for hook in [word.partition("=")[2] for word in argv if "-hook=" in word]:
+        subprocess.run(["sh", "-n", "-c", hook], check=True)
+        if hook.startswith("tar-in"):
+            assert shlex.split(hook) == ["tar-in", str(work / "overlay.tar"), "/"]
+
+
+def test_the_backports_hooks_do_what_they_say(tmp_path):
+    root = tmp_path / "it's a root"
+    for name in ("sources.list.d", "preferences.d"):
+        (root / "etc/apt" / name).mkdir(parents=True)
+    (root / "etc/apt/sources.list").write_text("deb mirror:/debian trixie main\n", encoding="ascii")
+    for hook in image._backports_hooks("trixie"):
+        subprocess.run(["sh", "-c", hook, "exec", str(root)], check=True)
+    assert (root / "etc/apt/sources.list.d/backports.list").read_text(encoding="ascii") == "deb mirror:/debian trixie-backports main\n"
+    pin = (root / "etc/apt/preferences.d/backports").read_text(encoding="ascii")
+    assert pin.splitlines() == ["Package: linux-image-* linux-base linux-binary-*", "Pin: release n=trixie-backports", "Pin-Priority: 600"]
+
+
+def test_no_room_is_said_before_anything_is_done(monkeypatch, cache):
+    monkeypatch.setattr(image.shutil, "disk_usage", lambda path: Usage(10 * G, 9 * G, 1 * G))
+    with pytest.raises(TestbedError) as caught:
+        image.ensure(Host(), image.inputs("trixie"))
+    assert str(caught.value) == ("no room for a guest image: %s has 1G free, building takes up to 3G: free disk space, or set MEMLAB_CACHE to a "
+                                 "directory that has it" % (cache / "images"))
+    assert left(cache) == []
+
+
+def test_a_disk_that_fills_up_meanwhile(instead, cache):
+    instead("mmdebstrap", "echo 'E: copying files failed (write (28: No space left on device))' >&2; exit 25")
+    with pytest.raises(TestbedError, match="the disk ran full while the guest image was built in .*: free 3G, or set MEMLAB_CACHE") as caught:
+        image.ensure(Host(), image.inputs("trixie"))
+    assert "No space left on device" in caught.value.details[-1]
+    assert left(cache) == []
+
+
+def test_what_the_builder_says_is_passed_on(instead, cache):
+    instead("mmdebstrap", "echo 'E: Unable to locate package nonesuch' >&2; exit 25")
+    with pytest.raises(TestbedError, match="mmdebstrap failed with exit code 25") as caught:
+        image.ensure(Host(), image.inputs("trixie", ["nonesuch"]))
+    assert caught.value.details == ["E: Unable to locate package nonesuch"]
+    assert left(cache) == []
+
+
+@pytest.mark.parametrize("number", signals.ENDING)
+def test_an_interrupted_build_leaves_nothing(instead, cache, tmp_path, number):
+    """The builder ignores what is sent to itself alone, as mmdebstrap does; its own child has to be reached."""
+    instead("mmdebstrap", "cd %s; trap : TERM; sleep 300 & echo $! > child.new; mv child.new child; wait; wait; exit 1" % shlex.quote(str(tmp_path)))
+    host = Host()
+
+    def interrupt():
+        host.wait_until((tmp_path / "child").exists, "the builder's start")
+        os.kill(os.getpid(), number)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    with pytest.raises(signals.Interrupted), signals.as_errors():
+        image.ensure(host, image.inputs("trixie"))
+    other.join()
+    assert left(cache) == []
+    assert process.start_time(int((tmp_path / "child").read_text(encoding="ascii"))) is None
+
+
+def test_a_cache_that_cannot_be_made(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("", encoding="ascii")
+    monkeypatch.setenv("MEMLAB_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(TestbedError, match="cannot make an image in .*: .*Not a directory"):
+        image.ensure(Host(), image.inputs("trixie"))
+
+
+def test_an_image_that_is_there_is_used(cache, instead):
+    instead("mmdebstrap", "exit 9")
+    wanted = image.inputs("trixie")
+    place = cache / "images" / os.path.basename(image.directory(wanted))
+    place.mkdir(parents=True)
+    (place / "manifest.json").write_text(json.dumps({"inputs": wanted}), encoding="ascii")
+    assert image.ensure(Host(), wanted) == (False, str(place), {"inputs": wanted})
+    (place / "manifest.json").write_text("{", encoding="ascii")
+    with pytest.raises(TestbedError, match="exit code 9"):
+        image.ensure(Host(), wanted)
+
+
+def test_the_second_of_two_builds_waits_and_uses_the_first_s(cache, instead, tmp_path):
+    """Both run at once, in processes of their own; the builder writes an image's least and counts its runs."""
+    instead("mmdebstrap", """
+for archive; do :; done
+echo run >> {0}
+tree=$(mktemp -d -p {1})
+mkdir -p "$tree/boot" "$tree/var/lib/dpkg"
+echo kernel > "$tree/boot/vmlinuz-6.12"
+echo initrd > "$tree/boot/initrd.img-6.12"
+printf 'Package: udev\\nVersion: 257-1\\n' > "$tree/var/lib/dpkg/status"
+tar --create --file "$archive" --directory "$tree" .
+""".format(shlex.quote(str(tmp_path / "runs")), shlex.quote(str(tmp_path))))
+    script = """
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+changed, directory, manifest = image.ensure(Host(), image.inputs("trixie", tuned=False, disk_size=16 << 20))
+print(changed, directory, manifest["kernel"], manifest["packages"])
+"""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    both = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) for number in range(2)]
+    said = sorted(running.communicate()[0].split(" ", 1) for running in both)
+    assert [changed for changed, rest in said] == ["False", "True"]
+    assert said[0][1] == said[1][1]
+    directory, kernel, packages = said[0][1].split(" ", 2)
+    assert (kernel, packages) == ("6.12", "{'udev': '257-1'}\n")
+    assert (tmp_path / "runs").read_text(encoding="ascii") == "run\n"
+    assert sorted(os.listdir(directory)) == ["initrd", "kernel", "manifest.json", "root.img"]
+    assert left(cache) == [os.path.basename(directory)]
+    listed = subprocess.run(["debugfs", "-R", "ls -p /boot", os.path.join(directory, "root.img")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            text=True, check=True).stdout
+    assert "/100644/0/0/vmlinuz-6.12/" in listed
+
+
+def test_an_image_has_one_kernel(tmp_path):
+    (tmp_path / "boot").mkdir()
+    with pytest.raises(TestbedError, match="the image has 0 kernels .none., not one"):
+        image._kernel_release(str(tmp_path))
+    for release in ("6.1", "6.12"):
+        (tmp_path / "boot" / ("vmlinuz-" + release)).write_text("", encoding="ascii")
+    with pytest.raises(TestbedError, match="the image has 2 kernels .6.1, 6.12., not one"):
+        image._kernel_release(str(tmp_path))
