@@ -29,7 +29,9 @@ import standalone
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, session
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
-LOOP = 'began=$EPOCHREALTIME; for block in "$@"; do echo online_movable > /sys/devices/system/memory/memory$block/state || exit 1; done; echo $began $EPOCHREALTIME'
+LOOP = """began=$EPOCHREALTIME
+for block in "$@"; do echo online_movable > /sys/devices/system/memory/memory$block/state || exit 1; done
+echo $began $EPOCHREALTIME"""
 host, serial, rounds = Host(), sys.argv[1], int(sys.argv[2])
 
 

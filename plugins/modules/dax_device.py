@@ -36,8 +36,8 @@ options:
           - Where the struct pages of its memory go.
           - V(device) puts them in the first pages of each memory block. It needs the boot parameter C(memory_hotplug.memmap_on_memory=1), Linux 6.8 or
             newer, and a memory block size that the kernel can do it with.
-          - V(dram) puts them on a node that is not the device's. It is refused when they do not fit in free DRAM, and when the kernel would
-            take them from the device's own node because another device there has memory online in a kernel zone.
+          - V(dram) puts them in memory that no device brought. It is refused when they do not fit in free DRAM, and when the kernel would
+            take them from a device, because it is on the same or a nearer node and has memory online in a kernel zone.
         type: str
         choices: [device, dram]
         required: true

@@ -4,6 +4,7 @@
 """The guest as it was started: what it is made of, and who can reach it."""
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 
@@ -11,9 +12,8 @@ import pathlib
 def test_the_guest_listens_on_the_loopback_address_only(qemu_pid, definition):
     sockets = set()
     for name in os.listdir("/proc/%d/fd" % qemu_pid):
-        target = os.readlink("/proc/%d/fd/%s" % (qemu_pid, name))
-        if target.startswith("socket:["):
-            sockets.add(target[len("socket:["):-1])
+        with contextlib.suppress(FileNotFoundError):  # one that was open a moment ago
+            sockets.add(os.readlink("/proc/%d/fd/%s" % (qemu_pid, name)).partition("socket:[")[2].rstrip("]"))
     listening = []
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in pathlib.Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
@@ -40,7 +40,6 @@ def test_the_declared_hardware_is_there(state, host, definition):
     found = state()
     declared = definition["memlab_guest_definition"]
     assert found["serials"] == [1, 2]
-    assert found["devices"] == {}
     assert set(declared["kernel_parameters"]) <= set(found["parameters"])
     assert host.check_output("nproc") == str(declared["cpus"])
     assert host.check_output("ls /sys/bus/nd/devices").split().count("nmem0") == 1

@@ -4,6 +4,7 @@
 """A CXL memory device comes and goes while the guest runs."""
 from __future__ import annotations
 
+
 def plugged(qmp):
     """Names of the guest's memory devices, asked of QEMU."""
     return sorted(entry["name"] for entry in qmp("qom-list", path="/machine/peripheral") if entry["type"] == "child<cxl-type3>")

@@ -150,7 +150,8 @@ def carry_out(host, entries, found, check_mode=False, timeout=60.0):
     plans = [online.plan(target.blocks, target.amount, target.zone) for target in wanted]
     before = [report(target, ()) for target in wanted]
     if check_mode:
-        planned = [dict(entry, online=target.amount, bytes_online=target.amount * target.place.unit, zones={target.zone: target.amount} if target.amount else {},
+        planned = [dict(entry, online=target.amount, bytes_online=target.amount * target.place.unit,
+                        zones={target.zone: target.amount} if target.amount else {},
                         changed=bool(steps) or target.missing, results=[{"id": step.block, "action": step.word} for step in steps])
                    for target, steps, entry in zip(wanted, plans, before)]
         return any(entry["changed"] for entry in planned), planned, before

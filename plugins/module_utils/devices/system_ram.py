@@ -14,7 +14,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax,
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_ids, block_size, numbered, read_blocks
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 
 # names as given; what to call it; dax.DaxDevice as it is, None in check mode before its region is made; True: memmap on the device;
@@ -106,15 +106,31 @@ def _check_self_hosting(host, entry, check_mode):
 
 
 def _check_node(host, entry, everything, changing, unit):
-    """With the knob off the kernel takes the memmap from the device's own node where that node has memory in a kernel zone."""
+    """With the knob off the kernel takes the memmap from kernel zones, the device's own node first, then the nearest: refuse where that is a device's."""
+    dram = preflight.dram_nodes(host, everything, unit)
     for other in everything:
-        if other.name in changing or other.driver != "kmem" or other.node != entry.device.node:
+        if other.name in changing or other.driver != "kmem" or _is_nearer(host, entry.device.node, dram, other.node):
             continue
-        for block in read_blocks(host, dax.whole_blocks(other, unit)[0]).values():
+        for block in online.look(host, dax.whole_blocks(other, unit)[0]):
             if block.online and online.zone_kind(block.zone) != "movable":
-                raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of the same node %d, "
-                                   "and the kernel takes a memmap from there first" % (entry.who, block.id, other.node),
-                                   remedy="add the dram devices of a node first, or put the others' blocks in the movable zone")
+                raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of node %d, "
+                                   "and the kernel takes the memmap of memory on node %d from there first"
+                                   % (entry.who, block.id, other.node, entry.device.node),
+                                   remedy="add dram devices before anything goes online in a kernel zone, or put the others' blocks in the movable zone")
+
+
+def _is_nearer(host, node, dram, other):
+    """Whether DRAM is nearer to ``node`` than the node ``other`` is. Where equal, the kernel prefers nodes without processors, so not DRAM
+    (mm/page_alloc.c:find_next_best_node, 6.1 to 7.3); a node without memory has no distances yet, and any answer is then possible.
+    """
+    if other == node:
+        return False
+    known = numbered(host.listdir(NODES), "node")
+    distances = (host.read_optional("%s/node%d/distance" % (NODES, node)) or "").split()
+    if len(distances) != len(known):
+        return False
+    distance = dict(zip(known, map(int, distances)))
+    return other in distance and any(distance[number] < distance[other] for number in dram if number in distance)
 
 
 def change(host, changes, timeout=60.0):

@@ -4,13 +4,14 @@
 """What can be asked for of a guest: present, absent, restarted, powercycled, and which memory devices are plugged in."""
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
 import time
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, image as images, keys, locks, process, qemu_arguments, testbed_file, warm
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, locks, process, qemu_arguments, testbed_file, warm
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image as images
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import testbed_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -198,8 +199,12 @@ def _unplug(machine, monitor, name):
                                remedy="take its memory offline and disable its region in the guest first")
         time.sleep(0.1)
     for backend in qemu_arguments.memory_device_backends(machine.guest, name):
-        with contextlib.suppress(TestbedError):
+        try:
             monitor.execute("object-del", {"id": backend})
+        except signals.Interrupted:
+            raise
+        except TestbedError:
+            pass  # kept by QEMU: the next one gets another id
 
 
 def _free_port(machine, monitor, name):

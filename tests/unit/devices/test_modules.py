@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 MODULES = "ansible_collections.memlab.testbed.plugins.modules."
 WORD = st.one_of(st.sampled_from(["1", "0x2", "0000:0d:00.0", "mem0", "all", "512M", "128M", "8", "", "online", "0xb90000000", "decoder0.0"]),
                  st.text(max_size=8), st.integers(), st.floats(), st.none(), st.booleans())
-ENTRY = st.dictionaries(st.sampled_from(["memory_devices", "state", "size", "root_decoder", "memmap", "offline", "mode", "node", "start", "zone", "count", "junk"]),
-                        st.one_of(WORD, st.lists(WORD, max_size=3), st.sampled_from(["present", "absent", "online", "offline", "device", "dram", "movable", "kernel"])))
+CHOICE = st.sampled_from(["present", "absent", "online", "offline", "device", "dram", "movable", "kernel"])
+KEY = st.sampled_from(["memory_devices", "state", "size", "root_decoder", "memmap", "offline", "mode", "node", "start", "zone", "count", "junk"])
+ENTRY = st.dictionaries(KEY, st.one_of(WORD, st.lists(WORD, max_size=3), CHOICE))
 LIKELY = st.fixed_dictionaries({"memory_devices": st.lists(st.sampled_from(["1", "2", "0x1", "9", "0000:41:00.0", "mem0"]), max_size=2)},
                                optional={"size": WORD, "count": WORD, "memmap": st.sampled_from(["device", "dram"]), "offline": st.booleans(),
                                          "state": st.sampled_from(["present", "absent", "online", "offline"]), "zone": st.sampled_from(["movable", "kernel"])})
@@ -90,3 +91,11 @@ def test_any_boot_parameters_get_a_clean_answer(fresh, call, parameters):
     code, answer = call("boot_parameters", fresh, parameters, check_mode=True)
     assert fresh.log == []
     assert code == 0 or "Traceback" not in answer["msg"]
+
+
+def test_boot_parameters_of_an_external_loader_are_only_looked_at(fresh, call):
+    fresh.put("/proc/cmdline", "ro memory_hotplug.memmap_on_memory=1")
+    for word, needed in (("memory_hotplug.memmap_on_memory=1", False), ("memmap=4G$12G", True)):
+        code, answer = call("boot_parameters", fresh, {"name": "memmap", "parameters": [word], "loader": "external"})
+        assert (code, answer["changed"], answer["reboot_needed"]) == (0, False, needed)
+    assert fresh.log == []

@@ -126,9 +126,9 @@ def test_half_made_region_is_not_taken_for_a_region(fresh):
 
 def test_pmem_region_is_left_alone(bound):
     bound.put("/sys/bus/cxl/devices/region1/mode", "pmem")
-    for entry, said in (({"memory_devices": ["2"]}, "is a pmem region, wanted ram"), ({"memory_devices": ["2"], "state": "absent"}, "only ram regions are removed")):
+    for state, said in (("present", "is a pmem region, wanted ram"), ("absent", "only ram regions are removed")):
         with pytest.raises(TestbedError, match=said):
-            regions.apply(bound, [entry])
+            regions.apply(bound, [{"memory_devices": ["2"], "state": state}])
     assert bound.log == []
 
 

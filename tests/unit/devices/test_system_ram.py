@@ -76,7 +76,8 @@ def test_check_mode_before_the_region_is_there(fresh):
         system_ram.apply(fresh, wanted())
 
 
-@pytest.mark.parametrize("value, said", [("N", "boot parameter memory_hotplug.memmap_on_memory is off .*reads N.*: boot with"), (None, "CONFIG_MHP_MEMMAP_ON_MEMORY")])
+@pytest.mark.parametrize("value, said", [("N", "boot parameter memory_hotplug.memmap_on_memory is off .*reads N.*: boot with"),
+                                         (None, "CONFIG_MHP_MEMMAP_ON_MEMORY")])
 def test_boot_parameter(made, value, said):
     if value is None:
         os.unlink(made.path(dax.BOOT_PARAMETER))
@@ -158,12 +159,30 @@ def test_memmap_is_a_64th():
     assert preflight.memmap_bytes(1 << 30, 65536) == 1 << 20
 
 
-def test_same_node_online_in_a_kernel_zone(bound):
-    bound.put("/sys/bus/dax/devices/dax1.0/target_node", "1")
-    bound.write("/sys/devices/system/memory/memory345/state", "online_kernel")
-    del bound.log[:]
+@pytest.mark.parametrize("node, distances, refused", [
+    (1, "20 10", True),
+    (2, None, True),
+    (2, "20 20 10", True),
+    (2, "30 20 10", True),
+    (2, "20 30 10", False),
+    (2, "20 10", True),
+])
+def test_a_device_online_in_a_kernel_zone_draws_the_memmap(bound, node, distances, refused):
+    """Measured on 6.12: device 1 online in node 1's kernel zone, all distances 20; all of device 2's memmap, node 2, lay on device 1."""
+    bound.put("/sys/bus/dax/devices/dax1.0/target_node", str(node))
     bound.put("/sys/bus/dax/devices/dax1.0/memmap_on_memory", "1")
-    with pytest.raises(TestbedError, match="would not go to DRAM: memory block 345 of another device is online in a kernel zone of the same node 1"):
+    bound.put("/sys/devices/system/memory/memory345/state", "online")
+    bound.put("/sys/devices/system/memory/memory345/valid_zones", "Normal")
+    if distances:
+        bound.put("/sys/devices/system/node/node%d/distance" % node, distances)
+    if node == 1:
+        for block in range(370, 378):
+            os.rename(bound.path("/sys/devices/system/node/node2/memory%d" % block), bound.path("/sys/devices/system/node/node1/memory%d" % block))
+    if not refused:
+        assert system_ram.apply(bound, wanted())[0] is True
+        return
+    with pytest.raises(TestbedError, match="would not go to DRAM: memory block 345 of another device is online in a kernel zone of node 1, and the kernel "
+                       "takes the memmap of memory on node %d from there first" % node):
         system_ram.apply(bound, wanted())
     assert bound.log == ["/sys/bus/dax/devices/dax0.0/memmap_on_memory < 1"]
 

@@ -5,7 +5,12 @@
 from __future__ import annotations
 
 import copy
+import os
 import pathlib
+import signal
+import struct
+import threading
+import time
 
 import pytest
 import yaml
@@ -79,3 +84,39 @@ def fixture_load(tmp_path_factory):
         path.write_text(data if isinstance(data, str) else yaml.dump(data, Dumper=DUMPER), encoding="utf-8")
         return testbed_file.load(str(path), **options)
     return load
+
+
+@pytest.fixture(name="pvh_kernel", scope="session")
+def fixture_pvh_kernel():
+    """``pvh_kernel(code)``: the least ELF file that QEMU takes as a kernel: 32-bit code in one segment at 1 MiB, and the note that says so."""
+    def make(code, base=0x100000):
+        note = struct.pack("<III4sQ", 4, 8, 18, b"Xen\0", base)
+        header = struct.pack("<4sBBBB8xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, base, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+        load = struct.pack("<IIQQQQQQ", 1, 7, 4096, base, base, len(code), len(code), 4096)
+        notes = struct.pack("<IIQQQQQQ", 4, 4, 176, base + 4096, base + 4096, len(note), len(note), 4)
+        return (header + load + notes + note).ljust(4096, b"\0") + code
+    return make
+
+
+@pytest.fixture(name="interrupt")
+def fixture_interrupt():
+    """``interrupt(number, condition, after)``: have this process sent a signal, ``after`` seconds after ``condition()`` came true.
+
+    Only where somebody handles it: a test that failed early must not end all tests.
+    """
+    begun = []
+
+    def send(number, condition, after):
+        deadline = time.monotonic() + 60
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        threading.Event().wait(after)
+        if signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler):
+            os.kill(os.getpid(), number)
+
+    def make(number, condition, after=0.0):
+        begun.append(threading.Thread(target=send, args=(number, condition, after)))
+        begun[-1].start()
+    yield make
+    for thread in begun:
+        thread.join()

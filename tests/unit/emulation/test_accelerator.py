@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 
 import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, kernel_image
@@ -18,20 +17,9 @@ SWITCH_OFF = b"\x66\xba\x04\x06\x66\xb8\x00\x20\x66\xef\xf4\xeb\xfd"
 CRASH = b"\x0f\x01\x1d\x07\x00\x10\x00\xcc" + bytes(6)
 HANG = b"\xf4\xeb\xfd"
 
-_BASE = 0x100000
-
-
-def pvh_kernel(code):
-    """The least ELF file that QEMU takes as a kernel: one segment at 1 MiB, and the note that says so."""
-    note = struct.pack("<III4sQ", 4, 8, 18, b"Xen\0", _BASE)
-    header = struct.pack("<4sBBBB8xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, _BASE, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    load = struct.pack("<IIQQQQQQ", 1, 7, 4096, _BASE, _BASE, len(code), len(code), 4096)
-    notes = struct.pack("<IIQQQQQQ", 4, 4, 176, _BASE + 4096, _BASE + 4096, len(note), len(note), 4)
-    return (header + load + notes + note).ljust(4096, b"\0") + code
-
 
 @pytest.fixture(name="image")
-def fixture_image(tmp_path, monkeypatch):
+def fixture_image(tmp_path, monkeypatch, pvh_kernel):
     """``image(code)``: directory of an image whose kernel is that code."""
     monkeypatch.setenv("MEMLAB_CACHE", str(tmp_path / "cache"))
 
@@ -42,7 +30,7 @@ def fixture_image(tmp_path, monkeypatch):
     return make
 
 
-def test_the_kernels_of_this_test_are_ones():
+def test_the_kernels_of_this_test_are_ones(pvh_kernel):
     assert kernel_image.has_pvh_entry(pvh_kernel(SWITCH_OFF))
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 
 import pytest
@@ -14,6 +13,11 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import sign
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import process
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+
+
+def ended(pid):
+    """A process that was sent a signal takes a moment to be gone."""
+    Host().wait_until(lambda: process.start_time(pid) is None, "the end of process %d" % pid, timeout=5)
 
 
 def test_a_recorded_tree_is_read_and_never_changed(tmp_path):
@@ -58,26 +62,18 @@ def test_a_command_s_answer_and_its_failure():
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path):
     with pytest.raises(TestbedError, match="did not end within 0 s"):
         Host().run(["env", "-C", str(tmp_path), "sh", "-c", "sleep 300 & echo $! > child; wait"], timeout=0.5)
-    assert process.start_time(int((tmp_path / "child").read_text(encoding="ascii"))) is None
+    ended(int((tmp_path / "child").read_text(encoding="ascii")))
 
 
 @pytest.mark.parametrize("number", signals.ENDING)
-def test_a_signal_ends_the_command_and_its_children(tmp_path, number):
-    host = Host()
-
-    def interrupt():
-        host.wait_until((tmp_path / "self").exists, "the command's start")
-        os.kill(os.getpid(), number)
-
-    other = threading.Thread(target=interrupt)
-    other.start()
+def test_a_signal_ends_the_command_and_its_children(tmp_path, interrupt, number):
     begun = time.monotonic()
+    interrupt(number, (tmp_path / "self").exists)
     with pytest.raises(signals.Interrupted, match="interrupted by " + signal.Signals(number).name), signals.as_errors():
-        host.run(["env", "-C", str(tmp_path), "sh", "-c", "sleep 300 & echo $! > child; echo $$ > self; wait"])
-    other.join()
+        Host().run(["env", "-C", str(tmp_path), "sh", "-c", "sleep 300 & echo $! > child; echo $$ > new; mv new self; wait"])
     assert time.monotonic() - begun < 10
     for name in ("self", "child"):
-        assert process.start_time(int((tmp_path / name).read_text(encoding="ascii"))) is None
+        ended(int((tmp_path / name).read_text(encoding="ascii")))
 
 
 def test_a_command_that_ends_only_with_its_child_has_time_to_clean_up(tmp_path):

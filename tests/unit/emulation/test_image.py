@@ -10,7 +10,6 @@ import os
 import shlex
 import subprocess
 import sys
-import threading
 
 import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
@@ -48,7 +47,8 @@ def left(cache):
 
 
 @pytest.mark.parametrize("changed", [
-    {"suite": "sid"}, {"packages": ["numactl"]}, {"kernel_package": "linux-image-cloud-amd64"}, {"backports_kernel": True}, {"disk_size": 5 * G}, {"tuned": False},
+    {"suite": "sid"}, {"packages": ["numactl"]}, {"kernel_package": "linux-image-cloud-amd64"}, {"backports_kernel": True}, {"disk_size": 5 * G},
+    {"tuned": False},
 ])
 def test_every_input_changes_the_key(changed):
     assert image.directory(image.inputs(**dict({"suite": "trixie"}, **changed))) != image.directory(image.inputs("trixie"))
@@ -140,22 +140,15 @@ def test_what_the_builder_says_is_passed_on(instead, cache):
 
 
 @pytest.mark.parametrize("number", signals.ENDING)
-def test_an_interrupted_build_leaves_nothing(instead, cache, tmp_path, number):
+def test_an_interrupted_build_leaves_nothing(instead, cache, tmp_path, interrupt, number):
     """The builder ignores what is sent to itself alone, as mmdebstrap does; its own child has to be reached."""
     instead("mmdebstrap", "cd %s; trap : TERM; sleep 300 & echo $! > child.new; mv child.new child; wait; wait; exit 1" % shlex.quote(str(tmp_path)))
-    host = Host()
-
-    def interrupt():
-        host.wait_until((tmp_path / "child").exists, "the builder's start")
-        os.kill(os.getpid(), number)
-
-    other = threading.Thread(target=interrupt)
-    other.start()
+    interrupt(number, (tmp_path / "child").exists)
     with pytest.raises(signals.Interrupted), signals.as_errors():
-        image.ensure(host, image.inputs("trixie"))
-    other.join()
+        image.ensure(Host(), image.inputs("trixie"))
     assert left(cache) == []
-    assert process.start_time(int((tmp_path / "child").read_text(encoding="ascii"))) is None
+    child = int((tmp_path / "child").read_text(encoding="ascii"))
+    Host().wait_until(lambda: process.start_time(child) is None, "the end of the builder's child", timeout=5)
 
 
 def test_a_cache_that_cannot_be_made(monkeypatch, tmp_path):

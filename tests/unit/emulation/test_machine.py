@@ -28,21 +28,16 @@ CXL = {
 }
 NVDIMM = {"name": "nv0", "size": "16M"}
 OPTIONS = {"timeout": 5, "warm": False, "kernel_parameters": None, "plugged": None, "forget": False}
-# 16-bit code at the place where a boot sector is started: nothing, for ever.
+# 32-bit code: nothing, for ever.
 IDLE = b"\xfa\xf4\xeb\xfc"
 
 
 @pytest.fixture(name="image")
-def fixture_image(tmp_path):
-    """An image whose kernel is an empty bzImage of the old kind, which halts."""
+def fixture_image(tmp_path, pvh_kernel):
+    """An image whose kernel halts."""
     directory = tmp_path / "image"
     directory.mkdir()
-    setup = bytearray(1024 + 512)
-    setup[0x1F1], setup[0x1FE:0x200], setup[0x202:0x206], setup[0x206:0x208] = 1, b"\x55\xaa", b"HdrS", b"\x06\x02"
-    setup[0x211] = 1
-    setup[0x22C:0x230] = b"\xff\xff\xff\x37"
-    setup[512:512 + len(IDLE)] = IDLE
-    (directory / "kernel").write_bytes(setup)
+    (directory / "kernel").write_bytes(pvh_kernel(IDLE))
     (directory / "initrd").write_bytes(b"070701")
     (directory / "manifest.json").write_text('{"kernel_parameters": ["quiet", "audit=0"]}', encoding="ascii")
     subprocess.run(["qemu-img", "create", "-q", "-f", "raw", str(directory / "root.img"), "1M"], check=True)
@@ -228,32 +223,24 @@ def test_persistent_memory_of_another_size_is_kept(make):
     machine = make(nvdimms=[NVDIMM])
     assert machine.prepare(Host()) is True
     assert machine.prepare(Host()) is False
-    with pytest.raises(TestbedError, match="guest a: nv0-nvdimm holds 16777216 bytes of persistent memory, 33554432 are declared now: remove the guest"):
+    with pytest.raises(TestbedError, match="guest a: nv0-nvdimm holds 18874368 bytes of persistent memory, 35651584 are declared now: remove the guest"):
         make(nvdimms=[{"name": "nv0", "size": "32M"}]).prepare(Host())
-    assert os.path.getsize(os.path.join(machine.file("memory"), "nv0-nvdimm")) == 16 << 20
+    assert os.path.getsize(os.path.join(machine.file("memory"), "nv0-nvdimm")) == 18 << 20
 
 
 # interruption
 
 @pytest.mark.parametrize("number", signals.ENDING)
 @pytest.mark.parametrize("after", [0.0, 0.5])
-def test_an_interrupted_start_leaves_no_qemu(make, number, after):
+def test_an_interrupted_start_leaves_no_qemu(make, interrupt, number, after):
+    """Interrupted as soon as the process is written down, or while its ssh is waited for."""
     machine = make()
-
-    def interrupt():
-        # Just written down, or a while later: waiting for an answer.
-        while not os.path.exists(machine.file("process.json")):
-            pass
-        threading.Event().wait(after)
-        os.kill(os.getpid(), number)
-
-    other = threading.Thread(target=interrupt)
-    other.start()
+    interrupt(number, lambda: os.path.exists(machine.file("process.json")), after)
     with pytest.raises(signals.Interrupted), signals.as_errors():
         start(machine, timeout=60)
-    other.join()
     assert machine.process() is None
     assert qemus_in(machine.directory) == []
+    assert not os.path.exists(machine.file("disk.qcow2"))
 
 
 def test_a_run_that_is_killed_leaves_a_guest_that_the_next_one_finds(make):
@@ -394,11 +381,13 @@ def test_a_qemu_that_ends_while_it_is_talked_to(running):
         machine.monitor()
 
 
-def test_a_signal_while_qemu_is_talked_to(running):
-    machine = running[0]
-    with pytest.raises(signals.Interrupted), signals.as_errors(), machine.monitor() as monitor:
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        monitor.wait_deleted("mem_a", 30)
+def test_a_signal_while_a_guest_is_waited_for_leaves_it_running(running, interrupt):
+    machine, found = running
+    machine.publish(1)
+    interrupt(signal.SIGTERM, lambda: True, 0.5)
+    with pytest.raises(signals.Interrupted), signals.as_errors():
+        start(machine, plugged=[])
+    assert machine.process() == found
     with machine.monitor() as monitor:
         assert monitor.execute("query-status")["running"]
 

@@ -50,7 +50,8 @@ def test_none_is_none():
 def test_a_name_cannot_mislead(tmp_path, name):
     link = tmp_path / name
     link.symlink_to(sys.executable)
-    with subprocess.Popen([str(link), "-S", "-c", "import sys; print('up', flush=True); sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+    command = [str(link), "-S", "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         running.stdout.readline()
         assert abs(process.start_time(running.pid) - process.start_time(os.getpid())) < 100 * 3600 * os.sysconf("SC_CLK_TCK")
         process.end(running.pid, process.start_time(running.pid))

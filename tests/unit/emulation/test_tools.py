@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789-./", min_size=1, max_size=12)
+WORDS = st.lists(WORD, min_size=1, max_size=3)
 URI = WORD.map("mirror:/".__add__)
+KEY = st.one_of(st.none(), WORD.map("/".__add__))
 
 
 @pytest.fixture(name="machine")
@@ -56,17 +58,18 @@ def test_any_text_is_read(text):
     list(tools._one_line_entries(text))
 
 
-@given(st.lists(st.tuples(URI, WORD, st.lists(WORD, max_size=3), st.one_of(st.none(), WORD.map("/".__add__))), max_size=4))
+@given(st.lists(st.tuples(URI, WORD, st.lists(WORD, max_size=3), KEY), max_size=4))
 def test_one_line_entries(entries):
     lines = []
     for number, (uri, suite, components, key) in enumerate(entries):
         options = "" if key is None else "[ arch=amd64 signed-by=%s ] " % key if number % 2 else "[signed-by=%s] " % key
-        lines += ["deb %s%s %s %s # as it came" % (options, uri, suite, " ".join(components)), "deb-src %s %s main" % (uri, suite), "# deb %s %s main" % (uri, suite)]
+        lines += ["deb %s%s %s %s # as it came" % (options, uri, suite, " ".join(components))]
+        lines += [start + " %s %s main" % (uri, suite) for start in ("deb-src", "# deb")]
     assert list(tools._one_line_entries("\n".join(lines))) == [
         (uri, [suite], components, {} if key is None else {"Signed-By": key}) for uri, suite, components, key in entries]
 
 
-@given(st.lists(st.tuples(URI, st.lists(WORD, min_size=1, max_size=3), st.lists(WORD, min_size=1, max_size=3), st.one_of(st.none(), WORD.map("/".__add__))), max_size=4),
+@given(st.lists(st.tuples(URI, WORDS, WORDS, KEY), max_size=4),
        st.sampled_from(["\n", "\n \t\n", "\n\n# a comment\n\n"]), st.sampled_from([" ", "\n ", "\n\t"]))
 def test_deb822_entries(entries, between, fold):
     stanzas = []
