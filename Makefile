@@ -42,7 +42,7 @@ test: check sanity importer molecule ## all tests
 
 check: lint docs changelog unit ## the fast tests
 
-unit: $(VENV)/dev.stamp
+unit: $(VENV)/dev.stamp $(VENV)/tools.stamp
 	$(BIN)/pytest
 
 lint: $(VENV)/dev.stamp
@@ -60,7 +60,7 @@ sanity: $(VENV)/dev.stamp ## ansible-test sanity, all tests
 importer: $(VENV)/runtime.stamp $(VENV)/importer.stamp ## galaxy-importer, a warning being a failure
 	scripts/importer.sh
 
-molecule: $(VENV)/dev.stamp ## all scenarios, on guests under QEMU
+molecule: $(VENV)/dev.stamp $(VENV)/tools.stamp ## all scenarios, on guests under QEMU
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/molecule test --all
 
 benchmarks: ## the command of each benchmark
@@ -77,6 +77,11 @@ $(VENV)/runtime.stamp: requirements.txt scripts/venv.sh
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/runtime.stamp
 	@scripts/venv.sh $(VENV) requirements-dev.txt $@
+
+# QEMU and what builds images: unit tests start QEMU, too.
+$(VENV)/tools.stamp: $(VENV)/runtime.stamp plugins/module_utils/emulation/tools.py
+	$(BIN)/ansible-playbook -i localhost, memlab.testbed.controller
+	@touch $@
 
 $(VENV)/importer.stamp: requirements-importer.txt $(VENV)/runtime.stamp
 	@scripts/venv.sh $(VENV)/importer requirements-importer.txt $@

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import zipfile
 
-ROUNDS = 9
+ROUNDS = 25
 LIMIT = 1.1
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

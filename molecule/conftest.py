@@ -45,6 +45,8 @@ class Finished:
 class Controller:
     """Runs what a user would, with this checkout's configuration."""
 
+    collections = str(HERE.parent / ".venv" / "collections")
+
     def __init__(self, environment=None):
         # Molecule asks for colours.
         settings = {"ANSIBLE_CONFIG": str(HERE.parent / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
@@ -71,6 +73,15 @@ class Controller:
         answer = re.search(r"(?:=>|!) (\{.*\})", done.output, re.DOTALL)
         done.result = json.loads(answer.group(1)) if answer else None
         return done
+
+
+    def state(self):
+        """What the guest's /proc and /sys say now, whatever its port has become: ansible reads the inventory anew."""
+        done = self.finish(self.start("ansible", "-i", TESTBED, "molehost", "-m", "ansible.builtin.script",
+                                      "-a", json.dumps({"cmd": str(HERE / "machine_state.py"), "executable": "/usr/bin/python3"}),
+                                      ANSIBLE_CALLBACK_RESULT_FORMAT="json"))
+        assert done.code == 0, done.output
+        return json.loads(json.loads(done.output[done.output.index("{"):])["stdout"])
 
 
 @pytest.fixture(scope="session")

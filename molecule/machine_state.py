@@ -4,7 +4,7 @@
 """What a machine's own /proc and /sys say of its memory, as JSON: run in the guest, where nothing of the collection is.
 
 Only files are read here, and by other means than the collection's modules: these tests are to notice when a module is wrong.
-Prints a dict: policies, devices (by serial), blocks (by id), zones (by node), free pages are left out because they never stand still.
+Prints a dict: policies, devices (by serial), blocks (by id), zones (by node). What never stands still, such as free pages, is left out.
 """
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ import struct
 MEMORY = "/sys/devices/system/memory"
 CXL = "/sys/bus/cxl/devices"
 PAGE = os.sysconf("SC_PAGE_SIZE")
+
+# The whole word of a page of a self-hosted memmap, Linux 6.12 (fs/proc/page.c:stable_page_flags): PG_owner_priv_1 and nothing else.
+SELF_HOSTED = 0x2000000000
 
 
 def text(path):
@@ -53,20 +56,13 @@ def devices():
     return found
 
 
-def leading_flags(first_page, pages):
-    """Runs of equal words in /proc/kpageflags: [word in hex, how many], at most four."""
+def self_hosted(first_page):
+    """Pages at the start of a block that /proc/kpageflags calls its own memmap, and all such pages in its first 4 MiB."""
     with open("/proc/kpageflags", "rb") as stream:
         stream.seek(first_page * 8)
-        words = struct.unpack("<%dQ" % pages, stream.read(pages * 8))
-    runs = []
-    for word in words:
-        if runs and runs[-1][0] == "%#x" % word:
-            runs[-1][1] += 1
-        elif len(runs) < 4:
-            runs.append(["%#x" % word, 1])
-        else:
-            break
-    return runs
+        words = struct.unpack("<1024Q", stream.read(1024 * 8))
+    hosted = [word == SELF_HOSTED for word in words]
+    return [(hosted + [False]).index(False), sum(hosted)]
 
 
 def blocks(size):
@@ -75,7 +71,7 @@ def blocks(size):
         number = int(path[len(MEMORY + "/memory"):])
         found[number] = {"state": text(path + "/state"), "zones": text(path + "/valid_zones").split(),
                          "nodes": sorted(int(os.path.basename(node)[4:]) for node in glob.glob(path + "/node[0-9]*")),
-                         "flags": leading_flags(number * size // PAGE, 1024)}
+                         "self_hosted": self_hosted(number * size // PAGE)}
     return found
 
 

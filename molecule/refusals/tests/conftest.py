@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import time
 
@@ -64,11 +62,6 @@ class Lab:
         """What is left of the guest: its disk, its snapshot, its persistent memory."""
         guest = pathlib.Path(paths.guest_directory(self.name, "small"))
         return sorted(path.name for path in guest.glob("**/*") if path.suffix in (".qcow2", ".img", ".raw"))
-
-
-def interrupt(running):
-    """Ctrl-C: every process of the terminal's foreground job gets it."""
-    os.killpg(running.pid, signal.SIGINT)
 
 
 @pytest.fixture

@@ -13,12 +13,16 @@ DEVICE = [{"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "de
 DRAM = [{"serial": "0x1", "memmap": "dram"}, {"serial": "0x2", "memmap": "dram"}]
 
 
+@pytest.fixture(scope="module")
+def at_first(state):
+    return state()
+
+
 @pytest.fixture(autouse=True)
-def unchanged(state):
+def unchanged(state, at_first):
     """Whatever a test asks for, the machine's own state is afterwards what it was."""
-    before = state()
     yield
-    assert state() == before
+    assert state() == at_first
 
 
 def test_no_memory_device_with_that_serial(controller):
@@ -53,7 +57,7 @@ def little_dram(host):
     host.check_output("echo 3 > /proc/sys/vm/drop_caches")
     free = int(re.search(r"MemFree: +(\d+) kB", host.check_output("cat /sys/devices/system/node/node0/meminfo")).group(1))
     # the high watermark, which a preflight has to respect, is half as much again as this minimum
-    host.check_output("echo %d > %s", free * 2 // 3, path)
+    host.check_output("echo %s > %s", str(free * 2 // 3), path)
     yield
     host.check_output("echo %s > %s", before, path)
 

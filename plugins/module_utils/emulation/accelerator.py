@@ -4,6 +4,7 @@
 """KVM or TCG: decided by running a guest, because /dev/kvm can open, create a virtual machine and still not run one."""
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -92,6 +93,18 @@ def qemu_version():
     except (OSError, subprocess.SubprocessError) as exc:
         raise TestbedError("%s cannot be run: %s" % (QEMU, exc), remedy="run the role memlab.testbed.controller")
     return done.stdout.decode("utf-8", "replace").splitlines()[0]
+
+
+@functools.lru_cache(maxsize=None)
+def bounce_buffers():
+    """The option that lets a device reach CXL memory by DMA, for ``-device``; empty where QEMU (before 9.2) has none.
+
+    Emulated CXL memory is no RAM to QEMU: a device reads and writes it through bounce buffers, 4 KiB of them by default. A guest that gives
+    page cache such memory then loses its disk ("virtio: bogus descriptor or out of resources").
+    """
+    done = subprocess.run([QEMU, "-device", "virtio-blk-pci,help"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          timeout=_PATIENCE, check=False)
+    return ",x-max-bounce-buffer-size=64M" if b"x-max-bounce-buffer-size" in done.stdout else ""
 
 
 def _circumstances(image):

@@ -116,8 +116,8 @@ def ensure(host, wanted):
 def _need_space(path):
     free = shutil.disk_usage(path).free
     if free < BUILD_SPACE:
-        raise TestbedError("no room for a guest image: %s has %s free, building takes up to %s" % (
-            path, format_size(free >> 20 << 20), format_size(BUILD_SPACE)),
+        figures = (path, format_size(free >> 20 << 20), format_size(BUILD_SPACE))
+        raise TestbedError("no room for a guest image: %s has %s free, building takes up to %s" % figures,
                            remedy="free disk space, or set MEMLAB_CACHE to a directory that has it")
 
 

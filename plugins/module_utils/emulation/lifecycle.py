@@ -88,9 +88,16 @@ def _present(host, machine, state, options, check):
 
 def _start(host, machine, state, parameters, options):
     if machine.image is None:
+        machine.image = machine.last_image()
+    if machine.image is None:
         raise TestbedError("guest %s is not running, and starting it takes an image" % machine.guest.name, remedy="set image to the directory of a guest image")
     if images.manifest(machine.image) is None:
         raise TestbedError("%s is not the directory of a guest image" % machine.image, remedy="take the one that memlab.testbed.guest_image returns")
+    last = machine.last_image()
+    if last is not None and os.path.exists(machine.file("disk.qcow2")) and os.path.basename(last) != os.path.basename(machine.image):
+        # Its disk is an overlay over the other image's file system.
+        raise TestbedError("guest %s has a disk made from image %s, not from %s" % (
+            machine.guest.name, os.path.basename(last), os.path.basename(machine.image)), remedy="remove the guest to start it from another image")
     if not 0 <= machine.ssh_port <= 65535:
         raise TestbedError("ssh_port %d is not a port" % machine.ssh_port, remedy="choose one up to 65535, or 0 for a free one")
     accel, why = accelerator.choose(machine.image)
@@ -100,6 +107,7 @@ def _start(host, machine, state, parameters, options):
         machine.stop()
     first = machine.prepare(host) and not os.path.exists(machine.file("disk.qcow2"))
     keys.write_atomically(machine.file("parameters.json"), json.dumps(parameters))
+    keys.write_atomically(machine.file("image.json"), json.dumps(os.path.abspath(machine.image)))
     keys.write_atomically(machine.file("definition.json"), json.dumps(machine.definition()))
     started = []
 

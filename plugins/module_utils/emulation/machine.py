@@ -82,6 +82,11 @@ class Machine(object):
         found = self._json("definition.json")
         return bool(found) and found != self.definition()
 
+    def last_image(self):
+        """Directory of the image that the guest's disk lies over, or ``None``: what a restart goes on with."""
+        found = self._json("image.json")
+        return found if isinstance(found, str) else None
+
     def _json(self, name):
         try:
             with open(self.file(name), encoding="utf-8") as stream:
@@ -110,13 +115,14 @@ class Machine(object):
         guest, host_key = self.guest, keys.host_key(self.testbed, self.guest.name)
         given = {"opt/memlab/host_key": host_key, "opt/memlab/authorized_keys": keys.user_key(self.testbed) + ".pub",
                  "opt/memlab/hostname": self.file("hostname")}
+        bounce = accelerator.bounce_buffers()
         argv = [accelerator.QEMU, "-name", "memlab-%s-%s" % (self.testbed, guest.name), "-nodefaults", "-no-user-config", "-display", "none"]
         argv += accelerator.arguments(accel) + qemu_arguments.machine_arguments(guest, self.file("memory"), cold_plug)
         argv += ["-blockdev", json.dumps({"node-name": DISK, "driver": "qcow2", "file": {"driver": "file", "filename": disk}, "discard": "unmap"}),
-                 "-device", "virtio-blk-pci,drive=%s,bus=pcie.0,id=memlab.blk" % DISK,
+                 "-device", "virtio-blk-pci,drive=%s,bus=pcie.0,id=memlab.blk" % DISK + bounce,
                  "-netdev", "user,id=memlab.net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22" % self.ssh_port,
-                 "-device", "virtio-net-pci,netdev=memlab.net,bus=pcie.0,id=memlab.nic",
-                 "-device", "virtio-rng-pci,bus=pcie.0,id=memlab.rng",
+                 "-device", "virtio-net-pci,netdev=memlab.net,bus=pcie.0,id=memlab.nic" + bounce,
+                 "-device", "virtio-rng-pci,bus=pcie.0,id=memlab.rng" + bounce,
                  "-chardev", "file,id=memlab.serial,path=serial.log", "-serial", "chardev:memlab.serial",
                  "-qmp", "unix:qmp.sock,server=on,wait=off",
                  "-kernel", os.path.join(self.image, "kernel"), "-initrd", os.path.join(self.image, "initrd"), "-append", self.kernel_command_line()]
@@ -182,9 +188,9 @@ class Machine(object):
                     return found
             except Unreachable:
                 if time.monotonic() > deadline:
-                    raise self._failure("QEMU did not open its monitor for guest %s within 30 s" % self.guest.name)
+                    raise self.failure("QEMU did not open its monitor for guest %s within 30 s" % self.guest.name)
                 time.sleep(0.01)
-        raise self._failure("QEMU did not start guest %s" % self.guest.name)
+        raise self.failure("QEMU did not start guest %s" % self.guest.name)
 
     def monitor(self):
         return Monitor(self.directory)
@@ -209,13 +215,13 @@ class Machine(object):
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not process.is_alive(*running):
-                raise self._failure("guest %s ended while it was booting" % self.guest.name)
+                raise self.failure("guest %s ended while it was booting" % self.guest.name)
             said = self._tail("serial.log")
             if any(word in line for line in said for word in _DEAD):
-                raise self._failure("guest %s died while it was booting" % self.guest.name)
+                raise self.failure("guest %s died while it was booting" % self.guest.name)
             if greets(port, min(1.0, max(0.05, deadline - time.monotonic()))):
                 return
-        raise self._failure("guest %s did not answer ssh within %d s" % (self.guest.name, timeout))
+        raise self.failure("guest %s did not answer ssh within %d s" % (self.guest.name, timeout))
 
     def ssh(self, host, port, command, timeout=60):
         """Run a command (one string of ours, for the guest's shell) as root in the guest, over the pinned key. Returns its output."""
@@ -283,10 +289,10 @@ class Machine(object):
             return []
         return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f]", "", line) for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
 
-    def _failure(self, summary):
+    def failure(self, summary, remedy=None):
+        """The error for a guest that did not come up: what QEMU said, and the last lines of the serial log."""
         qemu, serial = self._tail("qemu.log"), self._tail("serial.log")
         words = [accelerator.words(line) for line in qemu if "warning:" not in line]
-        remedy = None
         if any("Could not set up host forwarding" in line for line in words):
             summary, remedy = "guest %s: port %d on 127.0.0.1 is in use" % (self.guest.name, self.ssh_port), "choose another ssh_port, or none for a free one"
         elif words:

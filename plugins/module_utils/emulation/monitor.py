@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 try:
@@ -53,7 +54,7 @@ class Monitor(object):
         return self._wait(self._client.execute(command, arguments), command)
 
     def close(self):
-        with contextlib.suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
+        with signals.postponed(), contextlib.suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
             self._loop.run_until_complete(asyncio.wait_for(self._client.disconnect(), PATIENCE))
         self._loop.close()
 
@@ -64,6 +65,11 @@ class Monitor(object):
         self.close()
 
     def _wait(self, awaitable, command="connecting"):
+        # An exception out of a signal handler would become that of whatever task runs just then, and the library would take it for a lost connection.
+        with signals.postponed():
+            return self._answer(awaitable, command)
+
+    def _answer(self, awaitable, command):
         try:
             return self._loop.run_until_complete(asyncio.wait_for(awaitable, PATIENCE))
         except ExecuteError as exc:

@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, machine as machines, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -119,10 +120,13 @@ class Snapshot(object):
             monitor.execute("migrate-incoming", {"uri": "file:" + self.memory})
             try:
                 _wait_migrated(monitor, self.machine.guest.name)
-            except TestbedError:
-                # What could not be loaded once is not tried again: the next start takes a new one.
-                self.remove()
+            except signals.Interrupted:
                 raise
+            except TestbedError:
+                # What could not be loaded once is not tried again.
+                self.remove()
+                raise self.machine.failure("guest %s cannot be restored from its snapshot" % self.machine.guest.name,
+                                           "start it again: the snapshot is removed, and the guest will boot")
             self._go_on(host, monitor, port, timeout)
         return port
 

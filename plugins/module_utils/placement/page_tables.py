@@ -187,7 +187,7 @@ def runs(ids):
     found = []
     for number in ids:
         if found and found[-1][1] + 1 == number:
-            found[-1][1] = number
+            found[-1] = (found[-1][0], number)
         else:
-            found.append([number, number])
-    return [(first, last) for first, last in found]
+            found.append((number, number))
+    return found

@@ -21,7 +21,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.report.query import
 # Proofs that look at each block itself; zone accounting sees a node's sums.
 STRONG = ("page_tables", "page_flags")
 
-MEANING = {"device": "each block self", "dram": "no page on the device's node"}
+MEANING = {"device": "each block self", "dram": "no page on a device's node"}
 
 # Characters of what a failed expression returned.
 SHOWN = 160
@@ -137,8 +137,10 @@ class _Device(object):
         return found
 
     def _is_elsewhere(self, entry):
+        """Not on the device's node, and not on the memory of another device that was added to another node."""
         own = {str(self._device["target_node"]), str(entry["node"]), "unknown"}
-        return entry["placement"] == "other_node" and bool(entry["memmap_nodes"]) and own.isdisjoint(entry["memmap_nodes"])
+        elsewhere = entry["placement"] == "other_node" and bool(entry["memmap_nodes"]) and own.isdisjoint(entry["memmap_nodes"])
+        return elsewhere and not entry["memmap_devices"]
 
     def _place(self, entry):
         return "unknown: %s" % self._why_unknown(entry) if entry["placement"] == "unknown" else entry["placement"]

@@ -51,7 +51,6 @@ def test_why(kernel_of, options, geometry):
     assert (facts["supported"], facts["why_not"]) == (True, None)
 
 
-
 def test_supported_cannot_be_told_without_the_size_of_struct_page(kernel_of):
     facts = kernel.describe(kernel_of(), GEOMETRY._replace(struct_page=None))
     assert (facts["supported"], facts["why_not"], facts["memmap_per_block"]) == (None, "the size of struct page is not known", None)

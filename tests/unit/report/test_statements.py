@@ -41,7 +41,7 @@ def test_memmap_in_the_other_place(gathered, declared):
     declared[0]["memmap"], declared[1]["memmap"] = "dram", "device"
     assert failed(gathered(), declared) == [
         "memory device 0x1 (dax0.0), blocks 32-35: knob memmap_on_memory: wanted dram, found device",
-        "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on the device's node), found self, 8M on node 1",
+        "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on a device's node), found self, 8M on node 1",
         "memory device 0x2 (dax1.0), blocks 64-67: knob memmap_on_memory: wanted device, found dram",
         "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted device (each block self), found other_node, 8M on node 0"]
 
@@ -80,7 +80,7 @@ def test_unknown_fails_and_says_why(gathered, declared):
     facts["proofs"]["page_tables"]["why_not"] = "kernel lockdown"
     # Page flags suffice for blocks that host their own memmap; where the others' is, only the page tables tell.
     assert failed(facts, declared) == [
-        "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted dram (no page on the device's node), found unknown: page_tables: kernel lockdown"]
+        "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted dram (no page on a device's node), found unknown: page_tables: kernel lockdown"]
 
 
 def test_zone_accounting_alone_is_too_weak(gathered, declared):
