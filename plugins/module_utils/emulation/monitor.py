@@ -44,7 +44,7 @@ class Monitor(object):
         try:
             self._wait(self._client.connect("/proc/self/fd/%d/%s" % (descriptor, socket)))
         except BaseException:
-            self._loop.close()
+            self.close()
             raise
         finally:
             os.close(descriptor)
@@ -54,9 +54,10 @@ class Monitor(object):
         return self._wait(self._client.execute(command, arguments), command)
 
     def close(self):
-        with signals.postponed(), contextlib.suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
-            self._loop.run_until_complete(asyncio.wait_for(self._client.disconnect(), PATIENCE))
-        self._loop.close()
+        with signals.postponed():
+            with contextlib.suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
+                self._loop.run_until_complete(asyncio.wait_for(self._client.disconnect(), PATIENCE))
+            self._loop.close()
 
     def __enter__(self):
         return self
