@@ -74,7 +74,6 @@ class Controller:
         done.result = json.loads(answer.group(1)) if answer else None
         return done
 
-
     def state(self):
         """What the guest's /proc and /sys say now, whatever its port has become: ansible reads the inventory anew."""
         done = self.finish(self.start("ansible", "-i", TESTBED, "molehost", "-m", "ansible.builtin.script",
@@ -112,7 +111,8 @@ def state(host):
 
 @pytest.fixture(scope="module")
 def qemu_pid(definition):
-    return json.loads(pathlib.Path(paths.guest_directory(definition["memlab_testbed"], definition["memlab_guest"]), "process.json").read_text(encoding="ascii"))["pid"]
+    directory = pathlib.Path(paths.guest_directory(definition["memlab_testbed"], definition["memlab_guest"]))
+    return json.loads((directory / "process.json").read_text(encoding="ascii"))["pid"]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """pipeline.py INVENTORY [ARGUMENT...]: bring a testbed up and provision it in one ansible-playbook; one run at a time.
 
-The collection is found by PYTHONPATH, as the Makefile sets it. An interrupted run (Ctrl-C, SIGTERM) leaves no guest behind that was not running before it. Exits as ansible-playbook does, 130 when interrupted.
+An interrupted run (Ctrl-C, SIGTERM) leaves no guest behind that was not running before it. Exits as ansible-playbook does, 130 when interrupted.
+The collection is found by PYTHONPATH, as the Makefile sets it.
 """
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ PLAYBOOKS = ["memlab.testbed.testbed_up", "memlab.testbed.provision"]
 
 def testbeds(inventory):
     """The testbeds that an inventory (a testbed file, or a directory with some) declares."""
-    files = [inventory] if os.path.isfile(inventory) else [path for suffix in testbed_file.SUFFIXES for path in glob.glob(os.path.join(inventory, "*" + suffix))]
+    files = [inventory]
+    if os.path.isdir(inventory):
+        files = [path for suffix in testbed_file.SUFFIXES for path in glob.glob(os.path.join(inventory, "*" + suffix))]
     return [testbed_file.load(path) for path in sorted(files) if path.endswith(testbed_file.SUFFIXES)]
 
 

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 
 
@@ -39,10 +40,11 @@ class Host(object):
     def exists(self, name):
         return os.path.lexists(self.path(name))
 
-    def listdir(self, name):
-        """Sorted names in a directory, or ``[]`` where there is none: an absent subsystem is a state, not a fault."""
+    def listdir(self, name, ordered=True):
+        """Names in a directory, sorted unless told otherwise, or ``[]`` where there is none: an absent subsystem is a state, not a fault."""
         try:
-            return sorted(os.listdir(self.path(name)))
+            names = os.listdir(self.path(name))
+            return sorted(names) if ordered else names
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -152,16 +154,19 @@ class Host(object):
         tool = shutil.which(argv[0], path=path)
         if tool is None:
             raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
-        with subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=dict(os.environ, LC_ALL="C", PATH=path), start_new_session=True) as running:
-            try:
-                output, errors = running.communicate(timeout=timeout)
-            except subprocess.TimeoutExpired:
+        running = None
+        try:
+            with signals.postponed():
+                running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                           env=dict(os.environ, LC_ALL="C", PATH=path), start_new_session=True)
+            output, errors = running.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _end(running)
+            raise TestbedError("%s did not end within %d s" % (_shown(argv), timeout))
+        except BaseException:
+            if running is not None:
                 _end(running)
-                raise TestbedError("%s did not end within %d s" % (_shown(argv), timeout))
-            except BaseException:
-                _end(running)
-                raise
+            raise
         if running.returncode != 0:
             raise TestbedError("%s failed with exit code %d" % (_shown(argv), running.returncode),
                                details=errors.decode("utf-8", "replace").strip().splitlines()[-10:])

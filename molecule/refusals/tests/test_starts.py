@@ -23,7 +23,8 @@ def interrupt(running):
 def test_a_testbed_file_with_a_mistake(controller, tmp_path):
     wrong = tmp_path / "wrong.qemu.yml"
     wrong.write_text("{plugin: memlab.testbed.qemu, testbed: molecule-wrong, guests: {small: {memory: 512M, colour: red}}}", encoding="utf-8")
-    controller.finish(controller.start(sys.executable, PIPELINE, wrong, PYTHONPATH=controller.collections)).refusal("wrong.qemu.yml: guest small: colour: unknown key")
+    ended = controller.finish(controller.start(sys.executable, PIPELINE, wrong, PYTHONPATH=controller.collections))
+    ended.refusal("wrong.qemu.yml: guest small: colour: unknown key")
 
 
 def test_a_guest_that_dies_while_it_boots(lab):
@@ -79,7 +80,8 @@ def on_small_disk():
     tool = shutil.which("unshare")
     assert tool is not None, "util-linux is part of every Debian system"
     options = ["--mount"] if os.geteuid() == 0 else ["--map-root-user", "--mount"]
-    return [tool, *options, "sh", "-c", "mount -t tmpfs -o size=64M,mode=0700 tmpfs \"$MEMLAB_CACHE\" && \"$@\"; code=$?; ls -A \"$MEMLAB_CACHE/images\"; exit $code", "sh"]
+    script = "mount -t tmpfs -o size=64M,mode=0700 tmpfs \"$MEMLAB_CACHE\" && \"$@\"; code=$?; ls -A \"$MEMLAB_CACHE/images\"; exit $code"
+    return [tool, *options, "sh", "-c", script, "sh"]
 
 
 def test_a_disk_without_room_for_the_image(lab, controller, tmp_path, on_small_disk):

@@ -38,16 +38,17 @@ class Monitor(object):
     def __init__(self, directory, socket="qmp.sock"):
         if MISSING is not None:
             raise TestbedError("the Python library qemu.qmp is missing on the controller (%s)" % MISSING, remedy="pip install qemu.qmp")
-        self._loop = asyncio.new_event_loop()
-        self._client = QMPClient("memlab")
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._wait(self._client.connect("/proc/self/fd/%d/%s" % (descriptor, socket)))
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            os.close(descriptor)
+        with signals.postponed():
+            self._loop = asyncio.new_event_loop()
+            self._client = QMPClient("memlab")
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._wait(self._client.connect("/proc/self/fd/%d/%s" % (descriptor, socket)))
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                os.close(descriptor)
 
     def execute(self, command, arguments=None):
         """The command's answer. Raises :class:`TestbedError` with what QEMU said."""

@@ -62,7 +62,7 @@ def block_size(host):
 
 def block_ids(host):
     """Ids of all memory blocks, ascending."""
-    return numbered(host.listdir(MEMORY), "memory")
+    return numbered(host.listdir(MEMORY, ordered=False), "memory")
 
 
 def read_blocks(host, ids=None):
@@ -78,25 +78,20 @@ def read_blocks(host, ids=None):
     states = host.read_each(MEMORY, ["memory%d/state" % number for number in present])
     zones = host.read_each(MEMORY, ["memory%d/valid_zones" % number for number in present])
     nodes = block_nodes(host)
-    words = {None: None}  # few distinct answers: decode each once
-    tuples = {None: ()}
-    blocks = {}
-    for number, state, zone in zip(present, states, zones):
-        if state not in words:
-            words[state] = state.decode("ascii", "replace")
-        if zone not in tuples:
-            tuples[zone] = tuple(zone.decode("ascii", "replace").split())
-        blocks[number] = Block(number, words[state], tuples[zone], nodes.get(number, ()))
-    return blocks
+    # Few distinct answers: each is decoded once.
+    words = {state: None if state is None else state.decode("ascii", "replace") for state in set(states)}
+    names = {zone: () if zone is None else tuple(zone.decode("ascii", "replace").split()) for zone in set(zones)}
+    return {number: Block(number, words[state], names[zone], nodes.get(number, ())) for number, state, zone in zip(present, states, zones)}
 
 
 def block_nodes(host):
     """``{block id: tuple of node ids}``, from the memory links in the nodes' directories (kernel: register_memory_block_under_node)."""
     found = {}
     for node in numbered(host.listdir(NODES), "node"):
-        own = (node,)
-        for number in numbered(host.listdir("%s/node%d" % (NODES, node)), "memory"):
-            found[number] = found[number] + own if number in found else own
+        numbers = numbered(host.listdir("%s/node%d" % (NODES, node), ordered=False), "memory")
+        shared = [(number, found[number] + (node,)) for number in numbers if number in found]
+        found.update(dict.fromkeys(numbers, (node,)))
+        found.update(shared)
     return found
 
 

@@ -113,7 +113,9 @@ def locate(blocks, leaves, geometry):
     memmap, size = geometry.memmap, geometry.block_size
     located = {}
     index, count = 0, len(leaves)
-    known = {}  # nodes of a block, nodes of its memmap -> word and nodes of its Location: few pairs, tens of thousands of blocks
+    # Few answers, tens of thousands of blocks. hosted: nodes of a self-hosted block -> nodes of its Location;
+    # known: nodes of another block, nodes of its memmap -> word and nodes of its Location.
+    hosted, known = {}, {}
     for number, block in blocks.items():
         start = number * memmap
         end = start + memmap
@@ -123,15 +125,21 @@ def locate(blocks, leaves, geometry):
             located[number] = NOWHERE
             continue
         offset, length, physical = leaves[index]
+        if physical == number * size and offset == start and length == memmap and block.nodes in hosted:
+            located[number] = Location(SELF, hosted[block.nodes], ((physical, memmap),))
+            continue
         physical += start - offset
         home = blocks.get(physical // size)
         if offset <= start and offset + length >= end and home and physical % size + memmap <= size:
             # In one piece, within one block: nearly all are.
-            hosted = physical == number * size
-            pair = (block.nodes, home.nodes, hosted)
+            if physical == number * size:
+                hosted[block.nodes] = ((home.node, memmap),)
+                located[number] = Location(SELF, hosted[block.nodes], ((physical, memmap),))
+                continue
+            pair = (block.nodes, home.nodes)
             if pair not in known:
                 nodes = ((home.node, memmap),)
-                known[pair] = (SELF if hosted else _word(block, dict(nodes)), nodes)
+                known[pair] = (_word(block, dict(nodes)), nodes)
             word, nodes = known[pair]
             located[number] = Location(word, nodes, ((physical, memmap),))
         else:

@@ -27,36 +27,40 @@ def weigh(blocks, located, flags, accounts, geometry):
     said = {}
     disputed = []
     words = {None: None}  # Flags -> statement: few distinct ones
+    pairs = {}  # what both say -> the same tuple, and whether it agrees
     for number in blocks:
-        location = located.get(number)
-        by_tables = location.placement if location else None
-        found = flags.get(number)
+        location, found = located.get(number), flags.get(number)
         if found not in words:
             words[found] = page_flags.statement(found, geometry)
-        by_flags = words[found]
-        said[number] = (by_tables, by_flags)
-        if not _AGREE.get((by_tables, by_flags), False):
+        pair = (location[0] if location else None, words[found])
+        if pair not in pairs:
+            pairs[pair] = (pair, _AGREE.get(pair, False))
+        said[number], agree = pairs[pair]
+        if not agree:
             disputed.append(number)
     conflicts = [_block_conflict(blocks, said, first, last) for first, last in _alike(blocks, said, disputed)]
     in_doubt = set(disputed)
-    confirmed = {}  # node -> account that fits what was said of its blocks
-    accounted = {node: [] for node in accounts}
+    confirmed = {}  # nodes of a block -> account that fits what was said of the node's blocks
+    own = {(node,): [] for node in accounts}
     if accounts:
         for number, block in blocks.items():
-            if block.state in ONLINE and block.node in accounted:
-                accounted[block.node].append(number)
+            if block.nodes in own and block.state in ONLINE:
+                own[block.nodes].append(number)
     for node, account in accounts.items():
-        own = accounted[node]
-        conflict = _account_conflict(account, own, said)
+        numbers = own[(node,)]
+        conflict = _account_conflict(account, numbers, said)
         if conflict is None:
-            confirmed[node] = account
+            confirmed[(node,)] = account
         else:
-            conflicts.append(dict(first_block=own[0], last_block=own[-1], node=node, statements=conflict))
-            in_doubt.update(own)
+            conflicts.append(dict(first_block=numbers[0], last_block=numbers[-1], node=node, statements=conflict))
+            in_doubt.update(numbers)
     verdicts = {}
     for number, block in blocks.items():
-        account = confirmed.get(block.node) if confirmed else None
-        verdicts[number] = NOTHING if number in in_doubt else _verdict(block, located.get(number), said[number], account, geometry)
+        if number in in_doubt:
+            verdicts[number] = NOTHING
+        else:
+            account = confirmed.get(block.nodes) if block.state in ONLINE else None
+            verdicts[number] = _verdict(block, located.get(number), said[number], account, geometry)
     return verdicts, conflicts
 
 
@@ -70,14 +74,12 @@ _AGREE = {
 
 def _verdict(block, location, said, account, geometry):
     by_tables, by_flags = said
-    if account is not None and block.state not in ONLINE:
-        account = None
+    proofs = _PROOFS[by_tables is not None, by_flags is not None, account is not None]
     if by_tables:
-        return Verdict(by_tables, location.nodes, location.runs, _PROOFS[True, by_flags is not None, account is not None])
-    whole = account is not None and account.hosted == account.online
-    if by_flags == page_flags.SELF or by_flags is None and whole:
+        return Verdict(by_tables, location.nodes, location.runs, proofs)
+    if by_flags == page_flags.SELF or by_flags is None and account is not None and account.hosted == account.online:
         memmap = geometry.memmap
-        return Verdict(SELF, ((block.node, memmap),), ((block.id * geometry.block_size, memmap),), _PROOFS[False, by_flags is not None, account is not None])
+        return Verdict(SELF, ((block.node, memmap),), ((block.id * geometry.block_size, memmap),), proofs)
     return NOTHING
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import collections
 
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import ONLINE
+
 NAME = "zone_accounting"
 
 # node: id; online: its online blocks by sysfs; present, unmanaged: pages by zoneinfo; hosted: how many online blocks host their memmap, None when
@@ -23,9 +25,10 @@ def accounts(zones, blocks, hot_added, geometry):
     :arg zones: list of :class:`Zone`. :arg blocks: ``{id: Block}``.
     """
     online = dict.fromkeys(hot_added, 0)
-    for block in blocks.values():
-        if block.online and block.node in online:
-            online[block.node] += 1
+    counts = collections.Counter([block.nodes for block in blocks.values() if block.state in ONLINE])
+    for nodes, count in counts.items():
+        if len(nodes) == 1 and nodes[0] in online:
+            online[nodes[0]] += count
     found = {}
     for node in sorted(online):
         if not online[node]:
