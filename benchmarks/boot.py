@@ -66,8 +66,11 @@ def restored(host, machine, snapshot):
 def prompt(kernel):
     """Seconds until vng has run a command in a guest."""
     begin = time.monotonic()
+    # vng calls its other programs by name.
+    environment = dict(os.environ, PATH=os.path.dirname(os.path.abspath(VNG)) + os.pathsep + os.environ["PATH"])
     done = subprocess.run([VNG, "--run", kernel, "--disable-kvm", "--cpus", "2", "--memory", "2G", "--exec", "true"],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, env=environment,
+                          check=False)
     if done.returncode != 0:
         raise SystemExit("vng failed: %s" % done.stdout.decode("utf-8", "replace")[-2000:])
     return time.monotonic() - begin
