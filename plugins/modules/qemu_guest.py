@@ -172,6 +172,9 @@ def main():
             result = lifecycle.apply(Host(), machine, asked["state"], asked, module.check_mode)
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
+    shortage = result.pop("shortage", None)
+    if shortage is not None:
+        module.warn(shortage)
     module.exit_json(**result)
 
 

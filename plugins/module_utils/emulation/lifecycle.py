@@ -116,7 +116,7 @@ def _start(host, machine, state, parameters, options):
         return found
 
     try:
-        port, kind = _boot(host, machine, accel, first, options, remember)
+        port, kind, shortage = _boot(host, machine, accel, first, options, remember)
         machine.publish(port)
     except BaseException:
         # Also when a person interrupts: a guest that nobody was told of must not stay.
@@ -126,18 +126,21 @@ def _start(host, machine, state, parameters, options):
         if first:
             machine.forget_storage()
         raise
-    return {"start": kind, "accelerator": accel, "accelerator_reason": why}
+    return {"start": kind, "accelerator": accel, "accelerator_reason": why, "shortage": shortage}
 
 
 def _boot(host, machine, accel, first, options, remember):
-    """(ssh port, kind of start). Warm only for a guest's first start: later ones have a disk of their own and memory that may hold data."""
+    """(ssh port, kind of start, what the guest lacks or ``None``).
+
+    Warm only for a guest's first start: later ones have a disk of their own and memory that may hold data.
+    """
     reason = warm.why_not(machine.guest)
     if first and options["warm"] and reason is None:
         snapshot = warm.Snapshot(machine, accel)
         if snapshot.usable():
-            return snapshot.restore(host, remember, options["timeout"]), "warm"
+            return snapshot.restore(host, remember, options["timeout"]), "warm", None
         try:
-            return snapshot.take(host, remember, options["timeout"]), "cold"
+            return snapshot.take(host, remember, options["timeout"]), "cold", None
         except BaseException:
             snapshot.remove()
             raise
@@ -148,7 +151,10 @@ def _boot(host, machine, accel, first, options, remember):
     with machine.monitor() as monitor:
         port = machine.learn_port(monitor)
         machine.wait_for_ssh(port, found, options["timeout"])
-    return port, "cold"
+    wanted = len(warm.devices(machine.guest))
+    there = machine.settle(host, port, wanted)
+    # A kernel without CXL drivers is a guest that somebody may want; what it lacks is said.
+    return port, "cold", "the kernel of guest %s has taken %d of %d memory devices" % (machine.guest.name, there, wanted) if there < wanted else None
 
 
 def _plug(machine, wanted, check):

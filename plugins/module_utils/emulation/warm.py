@@ -23,6 +23,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 # In the guest, before the snapshot: all CXL drivers are loaded, the CXL root (ACPI0017) has no driver, no root port is there.
 LET_GO = """set -e
+until systemctl is-active --quiet systemd-udev-trigger.service; do :; done
 udevadm settle --timeout=60
 modprobe -a cxl_acpi cxl_pci cxl_mem cxl_port dax_cxl kmem
 cd /sys/bus/platform/drivers/cxl_acpi
