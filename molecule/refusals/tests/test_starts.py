@@ -49,7 +49,7 @@ def test_an_interrupted_start_leaves_no_guest_and_the_next_one_works_alone(lab, 
     done = controller.finish(first)
     assert done.code != 0
     assert "Traceback" not in done.output
-    assert (bed.processes(), bed.files()) == ([], [])
+    assert (bed.processes(), bed.files()) == ([], []), done.output
 
     second = bed.start_up()
     bed.wait_for_qemu(second)
@@ -71,7 +71,7 @@ def test_the_pipeline_is_interrupted_and_never_runs_twice_at_once(lab, controlle
     done = controller.finish(first)
     assert done.code == 130, done.output
     assert "Traceback" not in done.output
-    assert (bed.processes(), bed.files()) == ([], [])
+    assert (bed.processes(), bed.files()) == ([], []), done.output
 
 
 @pytest.fixture
