@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import locks, testbed_file
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import lifecycle, locks, testbed_file
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -31,7 +31,16 @@ def testbeds(inventory):
 
 
 def running(beds):
+    """(testbed, guest) of the guests that run."""
     return {(bed.name, name) for bed in beds for name, guest in bed.guests.items() if Machine(bed.name, guest).process() is not None}
+
+
+def settle(beds):
+    """Wait until no module works on a guest any more: an interrupted one ends what it started after ansible-playbook has gone."""
+    for bed in beds:
+        for guest in bed.guests.values():
+            with lifecycle.alone(Machine(bed.name, guest), patience=60):
+                pass
 
 
 def play(inventory, playbooks, arguments=()):
@@ -63,6 +72,8 @@ def main(inventory, *arguments):
         with locks.held(os.path.join(cache_directory(), name + ".lock"), "the pipeline of %s" % inventory):
             before = running(beds)
             code, interrupted = play(inventory, PLAYBOOKS, arguments)
+            if interrupted:
+                settle(beds)
             left = running(beds) - before
             if interrupted and left:
                 print("Interrupted: removing %s" % ", ".join(sorted(guest for bed, guest in left)), file=sys.stderr)

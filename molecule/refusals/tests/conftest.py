@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import paths
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import lifecycle, paths, testbed_file
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 
 GUEST = {"cpus": 1, "memory": "512M"}
 
@@ -34,6 +35,12 @@ class Lab:
 
     def down(self):
         return self.controller.play("memlab.testbed.testbed_down", self.file)
+
+    def at_rest(self, seconds=60):
+        """Wait until no module works on the guest: an interrupted one cleans up after its ansible-playbook has gone."""
+        declared = testbed_file.load(str(self.file))
+        with lifecycle.alone(Machine(self.name, declared.guests["small"]), patience=seconds):
+            pass
 
     def processes(self):
         """Process ids of the testbed's guests, found by QEMU's own command line."""

@@ -47,6 +47,7 @@ def test_an_interrupted_start_leaves_no_guest_and_the_next_one_works_alone(lab, 
     bed.wait_for_qemu(first)
     interrupt(first)
     done = controller.finish(first)
+    bed.at_rest()
     assert done.code != 0
     assert "Traceback" not in done.output
     assert (bed.processes(), bed.files()) == ([], []), done.output

@@ -38,15 +38,23 @@ def apply(host, machine, state, options, check):
 
     :arg options: ``timeout`` (seconds), ``warm`` (bool), ``kernel_parameters`` (list or ``None``), ``plugged`` (list or ``None``), ``forget`` (bool).
     """
-    lock = os.path.join(testbed_directory(machine.testbed), machine.guest.name + ".lock")
     try:
-        os.makedirs(testbed_directory(machine.testbed), mode=0o700, exist_ok=True)
-        with locks.held(lock, "guest %s of testbed %s" % (machine.guest.name, machine.testbed)):
+        with alone(machine):
             if state == "absent":
                 return _absent(machine, options, check)
             return _present(host, machine, state, options, check)
     except OSError as exc:
         raise TestbedError("guest %s: %s" % (machine.guest.name, exc))
+
+
+def alone(machine, patience=0.0):
+    """Context manager: within, no other run works on the guest. A run that was interrupted holds it until it has cleaned up.
+
+    :arg patience: seconds to wait for another run. Raises :class:`TestbedError` when they have passed.
+    """
+    directory = testbed_directory(machine.testbed)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    return locks.held(os.path.join(directory, machine.guest.name + ".lock"), "guest %s of testbed %s" % (machine.guest.name, machine.testbed), patience)
 
 
 def _absent(machine, options, check):
