@@ -16,7 +16,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.emulation import pa
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor
 
 HERE = pathlib.Path(__file__).parent
-TESTBED = HERE / "default" / "testbed.qemu.yml"
+TESTBED = pathlib.Path(os.environ.get("MEMLAB_TESTBED", HERE / "default" / "testbed.qemu.yml"))
 
 
 class Finished:
@@ -66,21 +66,30 @@ class Controller:
         arguments = ["-i", inventory, playbook] + (["-e", json.dumps(variables)] if variables else [])
         return self.finish(self.start("ansible-playbook", *arguments), seconds)
 
-    def module(self, host, module, seconds=300, **options):
+    def module(self, host, module, seconds=300, check=False, **options):
         """``ansible -m``: one module on the guest, or with its result on ``localhost``."""
-        done = self.finish(self.start("ansible", "-i", TESTBED, host, "-m", "memlab.testbed." + module, "-a", json.dumps(options),
-                                      ANSIBLE_CALLBACK_RESULT_FORMAT="json"), seconds)
+        arguments = ["-i", TESTBED, host, "-m", "memlab.testbed." + module, "-a", json.dumps(options)] + (["--check"] if check else [])
+        done = self.finish(self.start("ansible", *arguments, ANSIBLE_CALLBACK_RESULT_FORMAT="json"), seconds)
         answer = re.search(r"(?:=>|!) (\{.*\})", done.output, re.DOTALL)
         done.result = json.loads(answer.group(1)) if answer else None
         return done
 
-    def state(self):
+    def state(self, guest="molehost"):
         """What the guest's /proc and /sys say now, whatever its port has become: ansible reads the inventory anew."""
-        done = self.finish(self.start("ansible", "-i", TESTBED, "molehost", "-m", "ansible.builtin.script",
+        done = self.finish(self.start("ansible", "-i", TESTBED, guest, "-m", "ansible.builtin.script",
                                       "-a", json.dumps({"cmd": str(HERE / "machine_state.py"), "executable": "/usr/bin/python3"}),
                                       ANSIBLE_CALLBACK_RESULT_FORMAT="json"))
         assert done.code == 0, done.output
         return json.loads(json.loads(done.output[done.output.index("{"):])["stdout"])
+
+
+    def four_steps(self, guest, module, **options):
+        """The module in check mode, for real, for real again, in check mode again: changed, changed, not, not. Returns the second one's result."""
+        steps = [self.module(guest, module, check=check, **options) for check in (True, False, False, True)]
+        for done in steps:
+            assert done.code == 0, done.output
+        assert [done.result["changed"] for done in steps] == [True, True, False, False], [done.result for done in steps]
+        return steps[1].result
 
 
 @pytest.fixture(scope="session")
