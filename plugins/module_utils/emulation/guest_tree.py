@@ -55,7 +55,7 @@ PROBE_PARAMETER = "memlab.probe"
 ADDRESS, GATEWAY = "10.0.2.15/24", "10.0.2.2"
 
 # What the initrd loads, in this order; each with what it depends on.
-INITRD_MODULES = ("virtio_blk", "ext4", "virtio_net", "qemu_fw_cfg")
+INITRD_MODULES = ("virtio_pci", "virtio_blk", "ext4", "virtio_net", "qemu_fw_cfg")
 
 # fw_cfg names (QEMU's -fw_cfg) of what each guest is given at its start, and where the initrd puts it.
 GIVEN_FILES = (

@@ -29,6 +29,9 @@ RECIPE = 1
 # What every guest needs: to boot, to be reached, to run modules, and the tools of the trade.
 PACKAGES = ("systemd-sysv", "udev", "kmod", "iproute2", "openssh-server", "python3-minimal", "libpython3-stdlib", "ndctl", "daxctl", "cxl", "busybox-static")
 
+# Of these, what an older suite may lack: bookworm's ndctl (76) is packaged without cxl.
+NOT_EVERYWHERE = ("cxl",)
+
 # Bytes on the cache's disk that a build takes at its worst: archive, unpacked tree and file system beside each other.
 BUILD_SPACE = 3 * G
 
@@ -157,8 +160,20 @@ def _build(host, wanted, work):
             raise TestbedError("the disk ran full while the guest image was built in %s and %s" % (images_directory(), tempfile.gettempdir()),
                                details=str(exc).splitlines()[-4:],
                                remedy="free %s, or set MEMLAB_CACHE and TMPDIR to directories that have it" % format_size(BUILD_SPACE))
-        raise
+        raise _explained(exc, wanted["suite"])
     return found
+
+
+def _explained(failure, suite):
+    """A failure of mmdebstrap in words, where what apt said is known; any other as it is."""
+    said = str(failure)
+    unknown = re.findall(r"^E: (?:Unable to locate package (\S+)|Package '(\S+)' has no installation candidate)$", said, re.MULTILINE)
+    if unknown:
+        return TestbedError("the suite %s has no package %s" % (suite, ", ".join(filter(None, sum(unknown, ())))), details=failure.details,
+                            remedy="look at the packages that the testbed file names")
+    if "does not have a Release file" in said:
+        return TestbedError("the mirror has no suite %s" % suite, details=failure.details, remedy="look at the suite that the testbed file names")
+    return failure
 
 
 def _mmdebstrap(wanted, work, archive):
@@ -167,8 +182,10 @@ def _mmdebstrap(wanted, work, archive):
     The hooks are mmdebstrap's shell snippets; ``$1`` is the new root, and what is put into them is quoted.
     """
     suite = wanted["suite"]
-    argv = ["mmdebstrap", "--quiet", "--variant=apt", "--format=tar", "--mode=" + ("root" if os.geteuid() == 0 else "unshare"),
-            "--include=" + ",".join(wanted["packages"] + [wanted["kernel_package"]])]
+    packages = ["?exact-name(%s)" % name if name in NOT_EVERYWHERE else name for name in wanted["packages"]]
+    # Not --quiet: it takes apt's errors away with it.
+    argv = ["mmdebstrap", "--variant=apt", "--format=tar", "--mode=" + ("root" if os.geteuid() == 0 else "unshare"),
+            "--include=" + ",".join(packages + [wanted["kernel_package"]])]
     argv += ["--dpkgopt=path-exclude=" + pattern for pattern in _EXCLUDED]
     if wanted["backports_kernel"]:
         argv += ["--setup-hook=" + hook for hook in _backports_hooks(suite)]

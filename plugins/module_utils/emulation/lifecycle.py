@@ -148,7 +148,9 @@ def _boot(host, machine, accel, first, options, remember):
         if snapshot.usable():
             return snapshot.restore(host, remember, options["timeout"]), "warm", None
         try:
-            return snapshot.take(host, remember, options["timeout"]), "cold", None
+            port = snapshot.take(host, remember, options["timeout"])
+            if port is not None:
+                return port, "cold", None
         except BaseException:
             snapshot.remove()
             raise

@@ -21,11 +21,13 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import sign
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, machine as machines, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
-# In the guest, before the snapshot: all CXL drivers are loaded, the CXL root (ACPI0017) has no driver, no root port is there.
+# In the guest, before the snapshot: all CXL drivers that its kernel has are loaded, the CXL root (ACPI0017) has no driver, no root port is there.
+# Says "unfit" where the kernel has no driver for the CXL root that could let go of it.
 LET_GO = """set -e
 until systemctl is-active --quiet systemd-udev-trigger.service; do :; done
 udevadm settle --timeout=60
-modprobe -a cxl_acpi cxl_pci cxl_mem cxl_port dax_cxl kmem
+for module in cxl_acpi cxl_pci cxl_mem cxl_port dax_cxl kmem; do modprobe -q "$module" || :; done
+[ -d /sys/bus/platform/drivers/cxl_acpi ] || { echo unfit; exit 0; }
 cd /sys/bus/platform/drivers/cxl_acpi
 for root in ACPI0017:*; do echo "$root" > unbind; done
 for port in /sys/bus/pci/devices/*; do
@@ -89,7 +91,7 @@ class Snapshot(object):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def take(self, host, running, timeout):
-        """Boot the guest without memory devices, save it, and let it go on with them. Returns its ssh port."""
+        """Boot the guest without memory devices, save it, and let it go on with them. Returns its ssh port; ``None``, the guest ended, for an unfit kernel."""
         self.remove()
         os.makedirs(self.directory, mode=0o700)
         self.machine.make_disk(host, self.disk)
@@ -97,7 +99,10 @@ class Snapshot(object):
         with self.machine.monitor() as monitor:
             port = self.machine.learn_port(monitor)
             self.machine.wait_for_ssh(port, found, timeout)
-            self.machine.ssh(host, port, LET_GO, timeout=timeout)
+            if self.machine.ssh(host, port, LET_GO, timeout=timeout).strip() == "unfit":
+                self.machine.stop()
+                self.remove()
+                return None
             monitor.execute("stop")
             monitor.execute("migrate-set-capabilities", {"capabilities": _CAPABILITIES})
             monitor.execute("migrate-set-parameters", {"max-bandwidth": 0})

@@ -131,12 +131,25 @@ def test_a_disk_that_fills_up_meanwhile(instead, cache):
     assert left(cache) == []
 
 
-def test_what_the_builder_says_is_passed_on(instead, cache):
-    instead("mmdebstrap", "echo 'E: Unable to locate package nonesuch' >&2; exit 25")
-    with pytest.raises(TestbedError, match="mmdebstrap failed with exit code 25") as caught:
+@pytest.mark.parametrize("said, summary", [
+    ("E: Unable to locate package nonesuch", "the suite trixie has no package nonesuch"),
+    ("E: Package 'nonesuch' has no installation candidate", "the suite trixie has no package nonesuch"),
+    ("E: The repository 'mirror trixie Release' does not have a Release file.", "the mirror has no suite trixie"),
+    ("E: something else", "mmdebstrap failed with exit code 25"),
+])
+def test_what_the_builder_says_is_put_in_words_and_passed_on(instead, cache, said, summary):
+    instead("mmdebstrap", "echo %s >&2; exit 25" % shlex.quote(said))
+    with pytest.raises(TestbedError) as caught:
         image.ensure(Host(), image.inputs("trixie", ["nonesuch"]))
-    assert caught.value.details == ["E: Unable to locate package nonesuch"]
+    assert (caught.value.summary, caught.value.details) == (summary, [said])
     assert left(cache) == []
+
+
+def test_what_a_suite_may_lack_is_asked_for_by_a_pattern(tmp_path):
+    argv = image._mmdebstrap(image.inputs("bookworm"), str(tmp_path), str(tmp_path / "root.tar"))
+    included = next(word for word in argv if word.startswith("--include=")).partition("=")[2].split(",")
+    assert "?exact-name(cxl)" in included and "cxl" not in included and "ndctl" in included
+    assert "--quiet" not in argv
 
 
 @pytest.mark.parametrize("number", signals.ENDING)
