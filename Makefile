@@ -42,7 +42,7 @@ test: check sanity importer molecule ## all tests
 
 check: lint docs changelog unit ## the fast tests
 
-unit: $(VENV)/dev.stamp $(VENV)/tools.stamp
+unit: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp
 	$(BIN)/pytest
 
 lint: $(VENV)/dev.stamp
@@ -81,6 +81,11 @@ $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/runtime.stamp
 # QEMU and what builds images: unit tests start QEMU, too.
 $(VENV)/tools.stamp: $(VENV)/runtime.stamp plugins/module_utils/emulation/tools.py
 	$(BIN)/ansible-playbook -i localhost, memlab.testbed.controller
+	@touch $@
+
+# What reads the archives and scripts that the project writes, in the unit tests.
+$(VENV)/readers.stamp: | $(VENV)/runtime.stamp
+	@command -v cpio >/dev/null && command -v busybox >/dev/null || scripts/apt-install.sh cpio busybox
 	@touch $@
 
 $(VENV)/importer.stamp: requirements-importer.txt $(VENV)/runtime.stamp

@@ -73,7 +73,7 @@ def test_modules_come_after_what_they_need(tree):
     needs = {names([line.partition(":")[0]])[0]: names(line.partition(":")[2].split()) for line in MODULES_DEP.splitlines()}
     for position, name in enumerate(order):
         assert set(needs[name]) <= set(order[:position])
-    assert set(guest_tree.INITRD_MODULES) <= set(order)
+    assert set(guest_tree.INITRD_MODULES) - {"virtio_pci"} <= set(order)  # built in here, a module in 6.1
     assert order.index("crc32c_generic") < order.index("ext4")
     assert "aesni-intel" not in order
 
