@@ -73,6 +73,13 @@ options:
             description: Whether the kernel comes from the suite's backports.
             type: bool
             default: false
+          loader:
+            description:
+              - What starts the kernel. V(qemu) does it itself, which is fast. V(grub) is started by firmware from the guest's own disk, as on a host, and
+                the guest keeps its boot parameters itself.
+            type: str
+            choices: [qemu, grub]
+            default: qemu
       kernel_parameters:
         description: Boot parameters, one in each item.
         type: list

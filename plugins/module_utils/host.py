@@ -142,11 +142,12 @@ class Host(object):
         finally:
             os.close(descriptor)
 
-    def run(self, argv, timeout=120):
+    def run(self, argv, timeout=120, given=None):
         """Run a command, return its standard output.
 
         :arg argv: list of strings; no shell sees it.
         :arg timeout: seconds; a tool that hangs in the kernel must not hang the play.
+        :arg given: text for its standard input, which is empty otherwise.
         Raises :class:`TestbedError` carrying the command, its exit code and what it said.
         """
         self._refuse_recorded("run %s" % argv[0])
@@ -157,9 +158,9 @@ class Host(object):
         running = None
         try:
             with signals.postponed():
-                running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL if given is None else subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                            env=dict(os.environ, LC_ALL="C", PATH=path), start_new_session=True)
-            output, errors = running.communicate(timeout=timeout)
+            output, errors = running.communicate(None if given is None else given.encode("utf-8"), timeout=timeout)
         except subprocess.TimeoutExpired:
             _end(running)
             raise TestbedError("%s did not end within %d s" % (_shown(argv), timeout))

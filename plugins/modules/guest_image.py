@@ -34,6 +34,13 @@ options:
     description: Size of the root file system, a number with M or G. The file is sparse.
     type: str
     default: 4G
+  loader:
+    description:
+      - What starts the kernel. V(qemu) does it itself. With V(grub) the image is a whole disk that firmware and GRUB start from, as on a host, and the
+        guest keeps its own boot configuration.
+    type: str
+    choices: [qemu, grub]
+    default: qemu
   tuned:
     description:
       - Leave out what a testbed guest does not need while it boots, and boot it by an initrd of its own.
@@ -41,7 +48,7 @@ options:
     type: bool
     default: true
 requirements:
-  - mmdebstrap, e2fsprogs and zstd on the controller, uidmap and fakeroot for users other than root
+  - mmdebstrap, e2fsprogs and zstd on the controller, fdisk and mtools with O(loader=grub), uidmap and fakeroot for users other than root
 author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
@@ -100,6 +107,7 @@ def main():
             "kernel_package": {"type": "str"},
             "backports_kernel": {"type": "bool", "default": False},
             "disk_size": {"type": "str", "default": "4G"},
+            "loader": {"type": "str", "choices": ["qemu", "grub"], "default": "qemu"},
             "tuned": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -109,7 +117,8 @@ def main():
         disk_size = sizes.parse_size(asked["disk_size"])
     except ValueError as exc:
         module.fail_json(msg="disk_size: %s" % exc)
-    wanted = image.inputs(asked["suite"], asked["packages"], asked["kernel_package"], asked["backports_kernel"], disk_size, asked["tuned"])
+    wanted = image.inputs(asked["suite"], asked["packages"], asked["kernel_package"], asked["backports_kernel"], disk_size, asked["tuned"],
+                          asked["loader"])
     if module.check_mode:
         found = image.manifest(image.directory(wanted))
         module.exit_json(changed=found is None, directory=image.directory(wanted), **({} if found is None else {"manifest": found}))

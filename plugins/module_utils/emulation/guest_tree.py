@@ -110,11 +110,11 @@ def overlay():
     return files
 
 
-def overlay_archive():
-    """:func:`overlay` as a tar archive (bytes) whose files belong to root and carry no date of today."""
+def archive_of(files):
+    """Files as :func:`overlay` returns them as a tar archive (bytes); they belong to root and carry no date of today."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in sorted(overlay().items()):
+        for name, content in sorted(files.items()):
             member = tarfile.TarInfo("./" + name)
             member.uname = member.gname = "root"
             if content.startswith("->"):
@@ -198,14 +198,26 @@ def initrd_script(modules):
     lines = ["#!/bin/busybox sh", "b=/bin/busybox", "$b mount -t devtmpfs dev /dev", "$b mount -t proc proc /proc", "$b mount -t sysfs sys /sys"]
     lines.append("case \" $($b cat /proc/cmdline) \" in *\" %s \"*) $b poweroff -f;; esac" % PROBE_PARAMETER)
     lines += ["$b insmod /lib/%s" % name for name in modules]
-    lines += ["$b ip link set lo up", "$b ip addr add %s dev eth0" % ADDRESS, "$b ip link set eth0 up", "$b ip route add default via %s" % GATEWAY]
+    lines += ["$b ip %s" % words for words in network()]
     lines.append("$b mount -t ext4 -o rw /dev/vda /root || exec $b sh -c 'echo \"no root file system on /dev/vda\"; $b reboot -f'")
-    for name, path, mode in GIVEN_FILES:
-        source = "/sys/firmware/qemu_fw_cfg/by_name/%s/raw" % name
-        lines.append("[ ! -e %s ] || { $b cat %s > /root%s; $b chmod %o /root%s; }" % (source, source, path, mode, path))
+    lines += give("$b ", "/root")
     lines += ["$b mount --move /%s /root/%s" % (name, name) for name in ("dev", "proc", "sys")]
     lines.append("exec $b switch_root /root /sbin/init")
     return "\n".join(lines) + "\n"
+
+
+def network():
+    """Words for ip(8), a call each, that set the guest's network up."""
+    return ("link set lo up", "addr add %s dev eth0" % ADDRESS, "link set eth0 up", "route add default via %s" % GATEWAY)
+
+
+def give(tool, root):
+    """Shell lines that put :data:`GIVEN_FILES` in their places below ``root``. :arg tool: what stands before ``cat`` and ``chmod``."""
+    lines = []
+    for name, path, mode in GIVEN_FILES:
+        source = "/sys/firmware/qemu_fw_cfg/by_name/%s/raw" % name
+        lines.append("[ ! -e %s ] || { %scat %s > %s%s; %schmod %o %s%s; }" % (source, tool, source, root, path, tool, mode, root, path))
+    return lines
 
 
 def cpio(entries):

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Guest images: a Debian root file system, its kernel and an initrd, kept under the digest of what they were made from.
 
-An image is a directory of the cache with ``root.img`` (ext4, sparse), ``kernel``, ``initrd`` and ``manifest.json``. It is built beside its
-place and moved there when it is complete, so that what is there is whole.
+An image is a directory of the cache with ``root.img`` (sparse: an ext4 file system, or a whole disk where GRUB starts the guest), ``kernel``,
+``initrd`` and ``manifest.json``. It is built beside its place and moved there when it is complete, so that what is there is whole.
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import shlex
 import shutil
 import tempfile
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import guest_tree, kernel_image, locks
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_disk, guest_tree, kernel_image, locks
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import images_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -43,7 +43,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?"
 _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
 
 
-def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk_size=4 * G, tuned=True):
+def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk_size=4 * G, tuned=True, loader="qemu"):
     """Everything that an image depends on, as JSON types.
 
     :arg suite: Debian suite.
@@ -51,6 +51,7 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     :arg kernel_package: the kernel's package; by default Debian's meta package for this architecture.
     :arg backports_kernel: take the kernel from the suite's backports.
     :arg disk_size: bytes of the root file system; it is sparse.
+    :arg loader: ``qemu``, which starts the kernel itself, or ``grub``.
     :arg tuned: ``False`` leaves services, initrd and boot parameters as Debian has them: the yardstick for boot times.
     Raises :class:`TestbedError` for a suite or a package that cannot be one.
     """
@@ -63,17 +64,24 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
         "recipe": RECIPE,
         "architecture": platform.machine(),
         "suite": suite,
-        "packages": sorted(set(PACKAGES) | set(packages)),
+        "packages": sorted(set(PACKAGES) | set(packages) | set(grub_disk.PACKAGES if loader == "grub" else ())),
         "kernel_package": kernel_package or "linux-image-amd64",
         "backports_kernel": backports_kernel,
         "disk_size": disk_size,
         "tuned": tuned,
+        "loader": loader,
     }
     if tuned:
         # The initrd's recipe is code; its script stands for it.
-        parts = [guest_tree.overlay_archive(), guest_tree.initrd_script([]).encode("ascii"), repr(guest_tree.INITRD_MODULES).encode("ascii")]
+        parts = [_overlay(loader), guest_tree.initrd_script([]).encode("ascii"), repr(guest_tree.INITRD_MODULES).encode("ascii")]
+        if loader == "grub":
+            parts += [repr((grub_disk.early_overlay(), list(grub_disk.hooks()))).encode("utf-8")]
         found["tuning"] = hashlib.sha256(b"\0".join(parts)).hexdigest()
     return found
+
+
+def _overlay(loader):
+    return guest_tree.archive_of(dict(guest_tree.overlay(), **(grub_disk.overlay() if loader == "grub" else {})))
 
 
 def digest(wanted):
@@ -150,9 +158,13 @@ def _build(host, wanted, work):
         found = {"inputs": wanted, "kernel": release, "packages": _packages(tree),
                  "kernel_parameters": list(guest_tree.KERNEL_PARAMETERS) if wanted["tuned"] else []}
         root = os.path.join(image, "root.img")
-        with open(root, "wb") as stream:
-            stream.truncate(wanted["disk_size"])
-        host.run(fakeroot + ["mke2fs", "-q", "-t", "ext4", "-F", "-L", "memlab", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", tree, root], timeout=600)
+        if wanted["loader"] == "grub":
+            grub_disk.make(host, tree, root, wanted["disk_size"], fakeroot)
+        else:
+            with open(root, "wb") as stream:
+                stream.truncate(wanted["disk_size"])
+            host.run(fakeroot + ["mke2fs", "-q", "-t", "ext4", "-F", "-L", "memlab", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", tree, root],
+                     timeout=600)
         with open(os.path.join(image, "manifest.json"), "w", encoding="utf-8") as stream:
             json.dump(found, stream, indent=1, sort_keys=True)
     except (OSError, TestbedError) as exc:
@@ -192,14 +204,22 @@ def _mmdebstrap(wanted, work, archive):
     if wanted["tuned"]:
         overlay = os.path.join(work, "overlay.tar")
         with open(overlay, "wb") as stream:
-            stream.write(guest_tree.overlay_archive())
-        # The initrd is our own, so Debian's need not be made; dpkg is to keep the file that says so.
+            stream.write(_overlay(wanted["loader"]))
+        # dpkg is to keep the files that are there before their packages.
         argv += ["--dpkgopt=force-confold",
-                 "--essential-hook=mkdir -p \"$1/etc/initramfs-tools\" && echo update_initramfs=no > \"$1/etc/initramfs-tools/update-initramfs.conf\"",
                  # Host keys belong to a guest, not to an image.
                  "--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*",
                  "--customize-hook=tar-in %s /" % shlex.quote(overlay),
                  "--customize-hook=touch -d @4000000000 \"$1/etc/.updated\" \"$1/var/.updated\""]
+        if wanted["loader"] == "grub":
+            early = os.path.join(work, "early.tar")
+            with open(early, "wb") as stream:
+                stream.write(guest_tree.archive_of(grub_disk.early_overlay()))
+            argv += ["--essential-hook=tar-in %s /" % shlex.quote(early)] + ["--customize-hook=" + hook for hook in grub_disk.hooks()]
+        else:
+            # The initrd is our own, so Debian's need not be made.
+            argv.append("--essential-hook=mkdir -p \"$1/etc/initramfs-tools\" && "
+                        "echo update_initramfs=no > \"$1/etc/initramfs-tools/update-initramfs.conf\"")
     else:
         argv.append("--customize-hook=chroot \"$1\" systemctl --quiet enable systemd-networkd ssh")
     return argv + [suite, archive]

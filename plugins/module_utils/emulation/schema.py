@@ -102,6 +102,15 @@ def matching(pattern, what):
 name = matching(NAME.pattern, "a name: a small letter, then small letters, digits, _ or -")
 
 
+def one_of(*words):
+    """Reads one of ``words``."""
+    def read(value, where):
+        if value not in words:
+            raise Refused(where, "%s is none of %s" % (show(value), ", ".join(words)))
+        return value
+    return read
+
+
 def boolean(value, where):
     if not isinstance(value, bool):
         raise Refused(where, "%s is neither true nor false" % show(value))

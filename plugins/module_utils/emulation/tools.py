@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_disk
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 # Volatile CXL memory devices came with QEMU 8.1; 8.2 is the oldest that the testbed is meant for.
@@ -21,6 +22,7 @@ TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
     "mcopy": "mtools",
+    "sfdisk": "fdisk",
     "zstd": "zstd",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
@@ -47,6 +49,8 @@ def survey(host, tools=None):
     path = os.environ.get("PATH", "") + _SEARCHED
     wanted = dict(TOOLS, **({} if os.geteuid() == 0 else ROOTLESS_TOOLS)) if tools is None else tools
     missing = {tool: package for tool, package in sorted(wanted.items()) if shutil.which(tool, path=path) is None}
+    if tools is None and not grub_disk.has_firmware():
+        missing["UEFI firmware"] = "ovmf"
     version = None if "qemu-system-x86_64" in missing else qemu_version(host.run(["qemu-system-x86_64", "--version"]))
     too_old = version is not None and version < QEMU_LEAST
     if too_old:

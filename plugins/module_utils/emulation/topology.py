@@ -34,6 +34,8 @@ class Image:
     packages: Annotated[List[str], schema.list_of(_package)] = field(default_factory=list)
     kernel_package: Annotated[Optional[str], _package] = None
     backports_kernel: Annotated[bool, schema.boolean] = False
+    # What starts the kernel: QEMU itself, or GRUB from the guest's own disk.
+    loader: Annotated[str, schema.one_of("qemu", "grub")] = "qemu"
 
 
 @dataclass(frozen=True)

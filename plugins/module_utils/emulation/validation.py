@@ -32,7 +32,7 @@ def check(guest, physical_memory=None):
 
     :arg physical_memory: bytes of RAM of the machine that is to run the guest; ``None`` leaves that out.
     """
-    for examine in (names, processors, memory, figures, memory_devices, ports, buses, windows, nvdimms, address_space):
+    for examine in (names, loader, processors, memory, figures, memory_devices, ports, buses, windows, nvdimms, address_space):
         for where, message in examine(guest):
             raise Refused(where, message)
     needed = resident_memory(guest)
@@ -76,6 +76,12 @@ def names(guest):
         if name in seen:
             yield where + ".name", "%s is the name of %s already" % (name, seen[name])
         seen[name] = where
+
+
+def loader(guest):
+    """GRUB takes its boot parameters from the guest's own configuration."""
+    if guest.image.loader == "grub" and guest.kernel_parameters:
+        yield "kernel_parameters", "GRUB starts this guest (image.loader), so its boot parameters are set in the guest, as on a host"
 
 
 def processors(guest):

@@ -60,6 +60,8 @@ def why_not(guest):
     """Why a guest cannot be started warm, or ``None``."""
     if not devices(guest):
         return "it has no CXL memory device to plug in"
+    if guest.image.loader != "qemu":
+        return "its firmware and its boot loader start it"
     if any(port.switch is not None for bridge in guest.cxl.host_bridges for port in bridge.root_ports):
         return "it has a CXL switch, whose state QEMU does not carry over"
     return None

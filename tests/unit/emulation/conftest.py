@@ -28,7 +28,7 @@ guests:
     memory: 3G
     max_memory: 40G
     slots: 4
-    image: {suite: trixie, packages: [numactl], kernel_package: linux-image-amd64, backports_kernel: true}
+    image: {suite: trixie, packages: [numactl], kernel_package: linux-image-amd64, backports_kernel: true, loader: qemu}
     kernel_parameters: [memory_hotplug.memmap_on_memory=1, quiet]
     groups: [cxl_hosts]
     vars: {answer: [42, {deep: 1.5}]}

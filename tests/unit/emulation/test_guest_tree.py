@@ -139,8 +139,8 @@ def test_the_initrd_s_script_is_one_that_its_shell_can_read():
 
 
 def test_the_overlay_as_tar_reads_it():
-    archive = guest_tree.overlay_archive()
-    assert archive == guest_tree.overlay_archive()
+    archive = guest_tree.archive_of(guest_tree.overlay())
+    assert archive == guest_tree.archive_of(guest_tree.overlay())
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         found = {member.name[2:]: member for member in members}
     assert set(found) == set(guest_tree.overlay())

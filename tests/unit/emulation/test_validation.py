@@ -46,6 +46,8 @@ MISTAKES = [
     ("cpus", 0, "cpus: 0 is not from 1 to 255"),
     ("slots", 257, "slots: 257 is not from 0 to 256"),
     ("image.backports_kernel", "yes", "image.backports_kernel: 'yes' is neither true nor false"),
+    ("image.loader", "lilo", "image.loader: 'lilo' is none of qemu, grub"),
+    ("image.loader", "grub", "kernel_parameters: GRUB starts this guest (image.loader), so its boot parameters are set in the guest, as on a host"),
     ("image.packages.0", "--yes", "image.packages[0]: '--yes' is not a package name"),
     ("cxl", [], "cxl: [] is not a mapping"),
     ("nvdimms", {}, "nvdimms: {} is not a list"),
