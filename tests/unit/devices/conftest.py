@@ -40,6 +40,7 @@ class Kernel(Host):
         super().__init__(str(root))
         self.faults = {}
         self.hooks = {}
+        self.fault_text = "failed: %s"
         self.log = []
         self.self_hosting = True
         self.partial = 0
@@ -68,6 +69,9 @@ class Kernel(Host):
         path = pathlib.Path(self.path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="ascii")
+
+    def unlink(self, name):
+        os.unlink(self.path(name))
 
     def write(self, name, value):
         self.log.append("%s < %s" % (name, value))
@@ -142,7 +146,7 @@ class Kernel(Host):
             try:
                 self._fail(start)
             except OSError as exc:
-                raise TestbedError("%s failed with exit code 1" % words, details=["%s: failed: %s" % (argv[0], os.strerror(exc.errno))])
+                raise TestbedError("%s failed with exit code 1" % words, details=["%s: %s" % (argv[0], self.fault_text % os.strerror(exc.errno))])
         answer = {("cxl", "create-region"): self._create_region, ("cxl", "disable-region"): self._disable_region,
                   ("cxl", "destroy-region"): self._destroy_region}.get(tuple(argv[:2]), lambda *unused: None)
         answer(*argv[2:])
@@ -218,9 +222,10 @@ class Kernel(Host):
             if region in (self.link_target("%s/devices/%s" % (DAX, name)) or "").split("/"):
                 assert self.link_name("%s/devices/%s/driver" % (DAX, name)) is None
                 os.unlink(self.path("%s/devices/%s" % (DAX, name)))
-        for name in self.listdir("/sys/bus/nd/devices"):
-            if re.match("region|namespace", name):
-                os.unlink(self.path("/sys/bus/nd/devices/" + name))
+        nd, start = "/sys/bus/nd/devices/", self.read_int("/sys/bus/cxl/devices/%s/resource" % region)
+        for name in [name for name in self.listdir(nd) if name.startswith("region") and self.read_int("%s%s/resource" % (nd, name)) == start]:
+            for child in [child for child in self.listdir(nd) if child == name or name in (self.link_target(nd + child) or "").split("/")]:
+                self.unlink(nd + child)
         os.unlink(self.path("/sys/bus/cxl/devices/%s/driver" % region))
 
     def _destroy_region(self, region):
