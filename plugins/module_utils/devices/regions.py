@@ -58,15 +58,18 @@ def _parse_size(size, who, count, mode, memory_block):
 
 
 def parse_all(host, entries):
-    """All entries; a memory device in two of them is an error, unless one is for its volatile and one for its persistent capacity."""
+    """All entries; two that want a memory device's capacity of one kind are an error. One region may go and another be made of its devices."""
     inventory, unit = Inventory(host), block_size(host)
     wanted = [parse(inventory, entry, unit) for entry in entries]
     seen = set()
     for entry in wanted:
         for device in entry.members:
-            if (device, entry.mode) in seen:
+            if (device, entry.mode, entry.present) in seen:
                 raise TestbedError("memory device %s is named in two regions" % identity.describe(device))
-            seen.add((device, entry.mode))
+            seen.add((device, entry.mode, entry.present))
+    for entry in wanted:
+        if entry.present and any(other.members == entry.members and other.mode == entry.mode for other in wanted if not other.present):
+            raise TestbedError("the region of %s is to be present and absent at once" % identity.describe_all(entry.members))
     return inventory, wanted
 
 
@@ -226,10 +229,11 @@ def plan(host, inventory, wanted):
     Raises :class:`TestbedError` with the reason when something declared cannot be.
     """
     removals = [Change(entry, None, to_remove(host, inventory, entry)) for entry in wanted if not entry.present]
-    making = [entry for entry in wanted if entry.present and needs_making(host, inventory, entry)]
     future = region_plan.Plan(host, inventory)
     for region in [region for change in removals for region in change.regions]:
         future.remove(region)
+    inventory.regions = list(future.regions)
+    making = [entry for entry in wanted if entry.present and needs_making(host, inventory, entry)]
     placed = [Change(entry, future.place(entry), ()) for entry in future.in_order(making)]
     if placed:
         invalidation.check(host)

@@ -141,6 +141,13 @@ def test_removal_goes_from_the_highest_address_down(bridges):
     assert {port.committed for port in cxl.ports(bridges).values()} == {0}
 
 
+def test_one_region_makes_room_for_another_one_of_its_devices(bridges):
+    regions.apply(bridges, [ACROSS])
+    entries = [{"memory_devices": ["3", "4"]}, absent(ACROSS), {"memory_devices": ["1"]}]
+    assert [regions.apply(bridges, entries, check_mode)[0] for check_mode in (True, False, False, True)] == [True, True, False, False]
+    refused(bridges, [{"memory_devices": ["1"]}, absent({"memory_devices": ["1"]})], "serial 0x1 .* is to be present and absent at once")
+
+
 def test_decoder_given_back_before_a_later_one(bridges):
     """Seen on the guest: ``unable to allocate decoder1.2 due to out of order shutdown``."""
     regions.apply(bridges, [{"memory_devices": ["3"]}, {"memory_devices": ["4"]}])
