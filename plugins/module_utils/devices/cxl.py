@@ -11,6 +11,8 @@ from __future__ import annotations
 import collections
 import re
 
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+
 BUS = "/sys/bus/cxl/devices"
 DAX_BUS = "/sys/bus/dax/devices"
 
@@ -133,6 +135,21 @@ def regions(host, bus=None):
                             host.link_target("%s/%s/driver" % (BUS, name)) is not None,
                             tuple(child for child, place in dax if name in place)))
     return found
+
+
+def discard(host, region):
+    """Remove a region that was not committed, and give back what its targets had set aside on their devices.
+
+    ``cxl destroy-region`` gives up at the first target that was not set (ndctl 81). Raises :class:`TestbedError`.
+    """
+    base = "%s/%s" % (BUS, region.name)
+    targets = [host.read_optional("%s/target%d" % (base, position)) for position in range(region.ways)]
+    try:
+        host.write("%s/%s/delete_region" % (BUS, region.decoder), region.name)
+        for target in filter(None, targets):
+            host.write("%s/%s/dpa_size" % (BUS, target), "0")
+    except OSError as exc:
+        raise TestbedError("cannot remove %s, which was begun and not set up to its end (%s)" % (region.name, errno_name(exc.errno)))
 
 
 def _owner(host, decoder):

@@ -98,6 +98,9 @@ class Plan(object):
             taken = [region for region in self.regions if region.decoder == window.name]
             raise TestbedError("the memory window %s has %s left%s, too little for the region of %s"
                                % (window.name, format_size(sum(length for start, length in free)), " and %s in one piece" % format_size(largest) if len(free) > 1 else "", who),
+                               ["%s was left without devices and holds %s: echo %s > %s/%s/delete_region" % (region.name, format_size(region.size), region.name,
+                                                                                                            cxl.BUS, window.name)
+                                for region in taken if not any(region.members)],
                                remedy="it has %s, and %d regions in it" % (format_size(window.size), len(taken)))
         start = next(start for start, length in free if length >= size)
         decode_order.check(self.ports, self.regions, self.devices, entry.members, start)

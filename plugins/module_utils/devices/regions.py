@@ -223,6 +223,22 @@ def _refuse_loss(host, wanted, region):
         contents.refuse_loss(host, entry.name, "%s in the region of %s" % (cxl_pmem.describe(entry), who), wanted.may_lose, "remove")
 
 
+def _refuse_out_of_order(inventory, change):
+    """A device takes its addresses back from the highest down (drivers/cxl/core/hdm.c:cxl_dpa_free). Otherwise ``cxl destroy-region`` disables the region,
+    fails with EBUSY, and leaves one that it cannot remove any more (seen on 6.12).
+
+    :arg inventory: with the regions that stay.
+    """
+    for region in change.regions:
+        for other in inventory.regions:
+            shared = [device for device in change.wanted.members if device.name in other.members]
+            if shared and (other.start or 0) > (region.start or 0):
+                raise TestbedError("the %s region of %s cannot go before the %s region of memory device %s, which was made after it: "
+                                   "the kernel takes a device's capacity back in reverse order only"
+                                   % (region.mode, identity.describe_all(change.wanted.members), other.mode, identity.describe(shared[0])),
+                                   remedy="remove both in one task, and make the other one again after that")
+
+
 def plan(host, inventory, wanted):
     """All that is to be done, in order: removals from the highest address down, then regions from the lowest up.
 
@@ -233,6 +249,8 @@ def plan(host, inventory, wanted):
     for region in [region for change in removals for region in change.regions]:
         future.remove(region)
     inventory.regions = list(future.regions)
+    for change in removals:
+        _refuse_out_of_order(inventory, change)
     making = [entry for entry in wanted if entry.present and needs_making(host, inventory, entry)]
     placed = [Change(entry, future.place(entry), ()) for entry in future.in_order(making)]
     if placed:
@@ -352,9 +370,12 @@ def remove(host, wanted, region):
             dax.unbind(host, name, device.driver)
     if region.enabled:
         host.run(["cxl", "disable-region", region.name])
-    host.run(["cxl", "destroy-region", region.name])
+    if region.committed:
+        host.run(["cxl", "destroy-region", region.name])
+    else:
+        cxl.discard(host, region)
     if region.name in [known.name for known in _left(host, wanted)]:
-        raise TestbedError("the region of %s is still there although cxl destroy-region said it was destroyed" % identity.describe_all(wanted.members))
+        raise TestbedError("the region of %s is still there although it was removed without an error" % identity.describe_all(wanted.members))
 
 
 def apply(host, entries, check_mode=False):

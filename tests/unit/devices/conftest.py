@@ -86,6 +86,8 @@ class Kernel(Host):
             (self._bind if bind.group(1) == "bind" else self._unbind)(value)
         elif name.endswith("/memmap_on_memory"):
             self._turn_knob(name, value)
+        elif name.endswith("/delete_region"):
+            self._destroy_region(value)
         else:
             self.put(name, value)
         self.hooks.get(name, lambda: None)()
@@ -230,6 +232,7 @@ class Kernel(Host):
 
     def _destroy_region(self, region):
         base = "/sys/bus/cxl/devices/"
+        assert self.link_name("%s%s/driver" % (base, region)) is None
         shutil.rmtree(self.resolve_own(base + region))
         os.unlink(self.path(base + region))
         for decoder in [name for name in self.listdir(base) if self.read_optional("%s%s/region" % (base, name)) == region]:
@@ -258,6 +261,8 @@ def unpack_tree(tmp_path):
         kernel = Kernel(root)
         for place in (DAX + "/drivers/kmem/bind", DAX + "/drivers/kmem/unbind"):
             kernel.put(place, "")
+        for window in [entry for entry in kernel.listdir("/sys/bus/cxl/devices") if entry.startswith("decoder0.")]:
+            kernel.put("/sys/bus/cxl/devices/%s/delete_region" % window, "")
         os.makedirs(kernel.path(DAX + "/devices"), exist_ok=True)
         os.makedirs(kernel.path(lock.DIRECTORY))
         kernel.put(MEMORY + "/auto_online_blocks", auto_online)

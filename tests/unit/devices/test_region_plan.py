@@ -102,6 +102,16 @@ def test_full_window(bridges):
     assert regions.apply(bridges, [{"memory_devices": ["2"]}])[1][0]["size"] == 256 * MIB
 
 
+def test_region_that_a_tool_left_without_devices_is_named_where_room_is_missing(bridges):
+    regions.apply(bridges, [{"memory_devices": ["1"]}])
+    bridges.run(["cxl", "disable-region", "region0"])
+    for name, text in (("commit", "0"), ("target0", "")):
+        bridges.put("/sys/bus/cxl/devices/region0/" + name, text)
+    bridges.put("/sys/bus/cxl/devices/decoder0.0/size", "0x20000000")
+    error = refused(bridges, [{"memory_devices": ["2"]}], "decoder0.0 has 0 left, too little")
+    assert error.details == ["region0 was left without devices and holds 512M: echo region0 > /sys/bus/cxl/devices/decoder0.0/delete_region"]
+
+
 def test_gaps():
     window = cxl.RootDecoder("decoder0.0", 1 << 32, 4 << 30, 1, 256, True, True, ("hb0",))
 
@@ -245,7 +255,9 @@ def test_a_device_with_both_kinds_is_in_a_region_of_each(bridges):
     changed, reports = regions.apply(bridges, [PMEM, ram])[:2]
     assert [(report["mode"], report["start"]) for report in reports] == [("pmem", SECOND + 512 * MIB), ("ram", SECOND)]
     assert regions.apply(bridges, [PMEM, ram])[0] is False
-    regions.apply(bridges, [absent(ram)])
+    refused(bridges, [absent(ram)], "the ram region of serial 0x5 .* cannot go before the pmem region of memory device serial 0x5 .*, which was made after it")
+    regions.apply(bridges, [absent(ram), absent(PMEM)])
+    regions.apply(bridges, [PMEM])
     assert regions.apply(bridges, [PMEM, absent(ram)])[0] is False
     refused(bridges, [ram], "its persistent capacity is in a region already, and the kernel gives out volatile capacity only before that")
 

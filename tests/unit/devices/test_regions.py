@@ -152,6 +152,7 @@ def leave_unfinished(host):
     regions.apply(host, [{"memory_devices": ["1", "3"]}])
     for name, text in (("commit", "0"), ("target1", "")):
         host.put("/sys/bus/cxl/devices/region0/" + name, text)
+    host.put("/sys/bus/cxl/devices/decoder5.0/dpa_size", "0x20000000")
     host.run(["cxl", "disable-region", "region0"])
     del host.log[:]
 
@@ -163,7 +164,7 @@ def test_region_that_somebody_left_half_made(bridges):
             regions.apply(bridges, [state])
     assert bridges.log == []
     assert regions.apply(bridges, [{"memory_devices": ["1", "3"], "state": "absent"}])[0] is True
-    assert commands(bridges) == ["cxl destroy-region region0"]
+    assert bridges.log == ["/sys/bus/cxl/devices/decoder0.2/delete_region < region0", "/sys/bus/cxl/devices/decoder5.0/dpa_size < 0"]
     assert regions.apply(bridges, [{"memory_devices": ["1", "3"]}])[0] is True
 
 
