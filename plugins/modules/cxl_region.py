@@ -41,7 +41,9 @@ options:
         choices: [present, absent]
         default: present
       type:
-        description: Made of the devices' volatile capacity, V(ram), or of their persistent capacity, V(pmem). A device that has both can be in a region of each.
+        description:
+          - Made of the devices' volatile capacity, V(ram), or of their persistent capacity, V(pmem).
+          - A device that has both can be in a region of each. The volatile one is made first and removed last.
         type: str
         choices: [ram, pmem]
         default: ram

@@ -61,7 +61,8 @@ def _check_next(port, where, who, regions, by_name):
     used = [name for name in port.decoders if name]
     if port.committed == len(port.decoders) or len(port.decoders) == 1 and used:
         raise TestbedError("the region of %s: %s has %d decoder%s, and none is left" % (who, where, len(port.decoders), "" if len(port.decoders) == 1 else "s"),
-                           ["in use by the region of %s" % owners.get(name, name) for name in used], "remove a region that goes through it, or make one of more devices")
+                           details=["in use by the region of %s" % owners.get(name, name) for name in used],
+                           remedy="remove a region that goes through it, or make one of more devices")
     if port.decoders[port.committed]:
         raise TestbedError("the region of %s: the next decoder of %s is held by the region of %s, which was not set up to its end"
                            % (who, where, owners.get(port.decoders[port.committed], "other devices")), remedy="remove that one with state: absent")

@@ -87,7 +87,8 @@ class Plan(object):
         if set(window.bridges) != _bridges(entry.members):
             raise TestbedError("the memory window %s leads to %s, and %s lies below %s"
                                % (window.name, ", ".join(map(str, window.bridges)), who, ", ".join(sorted(map(str, _bridges(entry.members))))),
-                               remedy="a region needs devices below each of its window's host bridges and below no other; the platform offers %s" % self.offered())
+                               remedy="a region needs devices below each of its window's host bridges and below no other; the platform offers %s"
+                                      % self.offered())
         interleave.check(window, entry.members, entry.granularity)
         free = gaps(window, self.regions)
         largest = max([length for start, length in free], default=0)
@@ -97,9 +98,10 @@ class Plan(object):
         if size == 0 or size > largest:
             taken = [region for region in self.regions if region.decoder == window.name]
             raise TestbedError("the memory window %s has %s left%s, too little for the region of %s"
-                               % (window.name, format_size(sum(length for start, length in free)), " and %s in one piece" % format_size(largest) if len(free) > 1 else "", who),
-                               ["%s was left without devices and holds %s: echo %s > %s/%s/delete_region" % (region.name, format_size(region.size), region.name,
-                                                                                                            cxl.BUS, window.name)
+                               % (window.name, format_size(sum(length for start, length in free)),
+                                  " and %s in one piece" % format_size(largest) if len(free) > 1 else "", who),
+                               ["%s was left without devices and holds %s: echo %s > %s/%s/delete_region"
+                                % (region.name, format_size(region.size), region.name, cxl.BUS, window.name)
                                 for region in taken if not any(region.members)],
                                remedy="it has %s, and %d regions in it" % (format_size(window.size), len(taken)))
         start = next(start for start, length in free if length >= size)
@@ -124,7 +126,8 @@ def check_devices(entry, regions=()):
             raise TestbedError("memory device %s has %s of %s capacity, %s is wanted of it" % (who, format_size(has), word, format_size(share)))
         if entry.mode == "ram" and any(region.mode == "pmem" and device.name in region.members for region in regions):
             # drivers/cxl/core/hdm.c:cxl_dpa_alloc, device addresses ascend, and the volatile ones come first
-            raise TestbedError("memory device %s: its persistent capacity is in a region already, and the kernel gives out volatile capacity only before that" % who,
+            raise TestbedError("memory device %s: its persistent capacity is in a region already, and the kernel gives out volatile capacity only before that"
+                               % who,
                                remedy="remove the pmem region, then declare both as present in one task, which makes them in the right order")
 
 

@@ -119,7 +119,8 @@ def needs_making(host, inventory, wanted):
     if wanted.decoder and region.decoder != wanted.decoder:
         raise TestbedError("the region of %s is in root decoder %s, wanted %s" % (who, region.decoder, wanted.decoder), remedy=again)
     if wanted.granularity and region.granularity != wanted.granularity:
-        raise TestbedError("the region of %s has granularity %s, wanted %s" % (who, format_size(region.granularity), format_size(wanted.granularity)), remedy=again)
+        raise TestbedError("the region of %s has granularity %s, wanted %s"
+                           % (who, format_size(region.granularity), format_size(wanted.granularity)), remedy=again)
     if wanted.size is not None and region.size != wanted.size:
         raise TestbedError("the region of %s has %s, wanted %s: regions cannot be resized" % (who, format_size(region.size), format_size(wanted.size)),
                            remedy=again)

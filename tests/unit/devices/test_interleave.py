@@ -1,7 +1,10 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Number, order and granularity of memory devices in a window. The refusals are those of Linux 6.12 on the guest that ``bridges`` was recorded on, or one like it."""
+"""Number, order and granularity of memory devices in a window.
+
+The refusals are those of Linux 6.12 on the guest that ``bridges`` was recorded on, or one like it.
+"""
 from __future__ import annotations
 
 import collections
@@ -27,7 +30,8 @@ BOTH = Window("decoder0.2", 2, 4096, ("hb0", "hb1"))
 
 
 @pytest.mark.parametrize("window, members, granularity", [
-    (FIRST, [A], None), (FIRST, [A], 8192), (FIRST, [A, B], None), (FIRST, [B, A], None), (FIRST, [A, B], 16384), (SECOND, [C, D], 4096), (SECOND, [E, D], None),
+    (FIRST, [A], None), (FIRST, [A], 8192), (FIRST, [A, B], None), (FIRST, [B, A], None), (FIRST, [A, B], 16384), (SECOND, [C, D], 4096),
+    (SECOND, [E, D], None),
     (BOTH, [A, C], None), (BOTH, [A, D], 4096), (BOTH, [A, C, B, D], None), (BOTH, [B, D, A, C], None)])
 def test_what_the_kernel_takes(window, members, granularity):
     interleave.check(window, members, granularity)
