@@ -2,17 +2,21 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""CXL RAM regions as declared state."""
+"""CXL regions as declared state."""
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cxl_region
-short_description: Make or remove CXL memory regions
+short_description: Make or remove CXL memory regions, volatile or persistent
 version_added: "0.1.0"
 description:
-  - Makes volatile (RAM) regions of CXL memory devices, or removes them, all regions of a host in one call.
-  - The dax device of a new region is left without a driver, whatever the kernel would do by itself, so that
+  - Makes regions of CXL memory devices, volatile (ram) or persistent (pmem), or removes them, all regions of a host in one call.
+  - The dax device of a new ram region is left without a driver, whatever the kernel would do by itself, so that
     M(memlab.testbed.dax_device) can decide where its memmap goes before any memory is added.
+  - A pmem region has no dax device. The kernel makes an NVDIMM region of it, which is where namespaces are made, with their labels on the devices.
+  - Regions are made from the lowest address up and removed from the highest down, in whatever order they are listed, because the decoders
+    of a host bridge or switch take addresses in ascending order only.
+  - What cannot be made is refused before anything is changed, with the reason. The kernel answers most of these cases with one error number.
   - A region is known by the memory devices that it is made of, in their order. The kernel's names, such as C(region0), are returned and never asked for.
 options:
   regions:
@@ -31,20 +35,42 @@ options:
       state:
         description:
           - V(present) makes the region where there is none.
-          - V(absent) removes it. It is refused while memory blocks of it are online, because the range would be lost until reboot.
+          - V(absent) removes it, or what is left of one that was not set up to its end.
+          - Removing is refused while memory blocks of it are online, because the range would be lost until reboot.
         type: str
         choices: [present, absent]
         default: present
+      type:
+        description:
+          - Made of the devices' volatile capacity, V(ram), or of their persistent capacity, V(pmem).
+          - A device that has both can be in a region of each. The volatile one is made first and removed last.
+        type: str
+        choices: [ram, pmem]
+        default: ram
       size:
         description:
           - Bytes, or a number with K, M, G or T, or V(all) for as much as the devices and the memory window have.
-          - A multiple of the host's memory block size, and of 256 MiB for each memory device.
+          - A multiple of 256 MiB for each memory device, and for V(ram) of the host's memory block size.
           - Regions cannot be resized. One with another size than is wanted is an error.
         type: str
         default: all
-      root_decoder:
-        description: The memory window by the kernel's name, such as V(decoder0.0). By default the first that leads to the devices' host bridges and takes RAM.
+      granularity:
+        description:
+          - Bytes on one memory device before the next one's turn, V(256) to V(16K), a power of two. By default the memory window's.
+          - A window that interleaves host bridges allows no other than its own.
         type: str
+      root_decoder:
+        description:
+          - The memory window by the kernel's name, such as V(decoder0.0).
+          - By default the first one, those for this type alone before others, that leads to exactly the devices' host bridges, takes the type, has the room,
+            and whose interleaving fits the devices' number, order and granularity.
+        type: str
+      allow_data_loss:
+        description:
+          - Whether a pmem region may be removed although there are namespaces in it. What is mounted, open or online as memory is never removed.
+          - The labels and contents stay on the devices. The same region, made again, brings its namespaces back; another one does not.
+        type: bool
+        default: false
 requirements:
   - The C(cxl) tool (ndctl 81 or newer) and Linux 6.4 or newer on the host.
 author:
@@ -73,6 +99,14 @@ EXAMPLES = r"""
       - memory_devices: ["0x1"]
       - memory_devices: ["0000:41:00.0"]
         size: 512M
+
+- name: Interleave two memory devices below two host bridges, and make a region of a persistent one
+  memlab.testbed.cxl_region:
+    regions:
+      - memory_devices: ["0x2", "0x3"]
+        granularity: 4K
+      - memory_devices: ["0x5"]
+        type: pmem
 
 - name: Remove a region whose memory blocks are offline
   memlab.testbed.cxl_region:
@@ -111,8 +145,12 @@ regions:
       type: list
       elements: str
       returned: when known
+    type:
+      description: V(ram) or V(pmem), as the task says.
+      type: str
+      returned: always
     region:
-      description: The kernel's name for it now.
+      description: The kernel's name for it now, on the CXL bus.
       type: str
       returned: when present
     root_decoder:
@@ -142,15 +180,28 @@ regions:
     dax:
       description: The kernel's name for its dax device now.
       type: str
-      returned: when present
+      returned: when a ram region is present
     driver:
       description: The driver that has the dax device, or none.
       type: str
-      returned: when present
+      returned: when a ram region is present
     node:
       description: The node that its memory would belong to.
       type: int
-      returned: when present
+      returned: when a ram region is present
+    nvdimm_region:
+      description: The kernel's name for the NVDIMM region that it appears as now. It is not the name on the CXL bus, even where both read alike.
+      type: str
+      returned: when a pmem region is present
+    available:
+      description: Bytes that are in no namespace.
+      type: int
+      returned: when a pmem region is present
+    namespaces:
+      description: Namespaces in it, each with C(name), C(uuid) and C(size).
+      type: list
+      elements: dict
+      returned: when a pmem region is present
 repaired:
   description: What an earlier run that was killed had left behind and this one put right.
   returned: success
@@ -173,8 +224,11 @@ def main():
                 "options": {
                     "memory_devices": {"type": "list", "elements": "str", "required": True},
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                    "type": {"type": "str", "choices": ["ram", "pmem"], "default": "ram"},
                     "size": {"type": "str", "default": "all"},
+                    "granularity": {"type": "str"},
                     "root_decoder": {"type": "str"},
+                    "allow_data_loss": {"type": "bool", "default": False},
                 },
             },
         },

@@ -21,21 +21,25 @@ class Inventory(object):
         """The named devices, in the order given. Raises :class:`TestbedError`."""
         return identity.find_all(self.devices, texts)
 
-    def region(self, members):
+    def region(self, members, mode=None):
         """The region that consists of exactly these devices in this order, or ``None``.
+
+        :arg mode: ``ram`` or ``pmem``: a device with capacity of both kinds can be in a region of each. Default: of any kind.
 
         Raises :class:`TestbedError` when one of them belongs to another region, which says of which devices that one is made.
         """
         names = tuple(device.name for device in members)
-        for region in self.regions:
+        candidates = [region for region in self.regions if mode in (None, region.mode)]
+        for region in candidates:
             if region.members == names:
                 return region
-        for region in self.regions:
+        for region in candidates:
             shared = [device for device in members if device.name in region.members]
             if shared:
                 others = [device for name in region.members for device in self.devices if device.name == name]
-                raise TestbedError("memory device %s is already part of a region of %d: %s"
-                                   % (identity.describe(shared[0]), len(region.members), identity.describe_all(others)),
+                raise TestbedError("memory device %s is already part of a region of %d%s: %s"
+                                   % (identity.describe(shared[0]), len(region.members),
+                                      ", the same ones in another order" if sorted(names) == sorted(region.members) else "", identity.describe_all(others)),
                                    remedy="name exactly those devices in that order, or remove that region first")
         return None
 

@@ -1,25 +1,31 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""CXL RAM regions as declared state: what there is, what is wanted, and how to get there.
+"""CXL regions as declared state: what there is, what is wanted, and how to get there.
 
-A region is made by the ``cxl`` tool, which knows the order in which decoders are programmed. Its dax device is left
-unbound: where its memmap goes is decided before kmem sees it.
+A region is made by the ``cxl`` tool, which knows the order in which decoders are programmed. A ram region's dax device is left
+unbound: where its memmap goes is decided before kmem sees it. A pmem region has none: it appears as an NVDIMM region, see cxl_pmem.py.
 """
 from __future__ import annotations
 
 import collections
+import contextlib
+import itertools
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, holds, identity, session, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import (
+    contents, cxl, cxl_pmem, dax, holds, identity, interleave, invalidation, region_plan, session, signals)
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
+from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, read_blocks
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
 
-EXTENT = 256 << 20  # decoders are programmed in multiples of this per device (CXL 3.1, 8.2.4.20)
+# names as given; the devices; True when the region is to exist; ram or pmem; bytes or None for all; bytes of granularity or None for the window's;
+# root decoder's name or None; True: a pmem region may go although there are namespaces in it
+Wanted = collections.namedtuple("Wanted", "names members present mode size granularity decoder may_lose")
 
-# names as given; the devices; True when the region is to exist; bytes or None for all; root decoder's name or None
-Wanted = collections.namedtuple("Wanted", "names members present size decoder")
+# one of the things to do: the Wanted; the region_plan.Placed of a region to make, or None; the cxl.Regions to remove
+Change = collections.namedtuple("Change", "wanted placed regions")
 
 
 def parse(inventory, entry, memory_block):
@@ -28,87 +34,109 @@ def parse(inventory, entry, memory_block):
     :arg memory_block: bytes in a memory block.
     """
     members = inventory.members(entry["memory_devices"])
-    who = identity.describe_all(members)
+    who, mode = identity.describe_all(members), entry.get("type") or "ram"
+    granularity = entry.get("granularity")
+    if granularity is not None:
+        granularity = parse_size(granularity, "granularity of the region of %s" % who)
+        interleave.check_granularity(granularity, who)
     size = entry.get("size") or "all"
-    if str(size).lower() == "all":
-        count = None
-    else:
-        count = parse_size(size, "size of the region of %s" % who)
-        unit = max(EXTENT * len(members), memory_block)
-        if count == 0 or count % memory_block:
-            raise TestbedError("the region of %s: size %s is not a multiple of this host's memory block, %s"
-                               % (who, format_size(count), format_size(memory_block)))
-        if count % unit:
-            raise TestbedError("the region of %s: size %s is not a multiple of %s (%s for each of %d memory devices)"
-                               % (who, format_size(count), format_size(unit), format_size(EXTENT), len(members)))
-    return Wanted(tuple(entry["memory_devices"]), members, entry.get("state", "present") == "present", count, entry.get("root_decoder"))
+    return Wanted(tuple(entry["memory_devices"]), tuple(members), entry.get("state", "present") == "present", mode,
+                  None if str(size).lower() == "all" else _parse_size(size, who, len(members), mode, memory_block),
+                  granularity, entry.get("root_decoder"), bool(entry.get("allow_data_loss")))
+
+
+def _parse_size(size, who, count, mode, memory_block):
+    size = parse_size(size, "size of the region of %s" % who)
+    # persistent memory need not become memory blocks
+    unit = memory_block if mode == "ram" else 1
+    if size == 0 or size % unit:
+        raise TestbedError("the region of %s: size %s is not a multiple of this host's memory block, %s" % (who, format_size(size), format_size(memory_block)))
+    if size % (EXTENT * count):
+        raise TestbedError("the region of %s: size %s is not a multiple of %s (%s for each of %d memory devices)"
+                           % (who, format_size(size), format_size(EXTENT * count), format_size(EXTENT), count))
+    return size
 
 
 def parse_all(host, entries):
-    """All entries; a memory device in two of them is an error."""
+    """All entries; two that want a memory device's capacity of one kind are an error. One region may go and another be made of its devices."""
     inventory, unit = Inventory(host), block_size(host)
     wanted = [parse(inventory, entry, unit) for entry in entries]
     seen = set()
     for entry in wanted:
         for device in entry.members:
-            if device in seen:
+            if (device, entry.mode, entry.present) in seen:
                 raise TestbedError("memory device %s is named in two regions" % identity.describe(device))
-            seen.add(device)
+            seen.add((device, entry.mode, entry.present))
+    for entry in wanted:
+        if entry.present and any(other.members == entry.members and other.mode == entry.mode for other in wanted if not other.present):
+            raise TestbedError("the region of %s is to be present and absent at once" % identity.describe_all(entry.members))
     return inventory, wanted
 
 
 def status(host, inventory, wanted):
     """What a user wants to know of one declared region, as it is now."""
-    region = _region_or_none(inventory, wanted.members)
+    region = _region_or_none(inventory, wanted)
     report = {"memory_devices": list(wanted.names), "serials": ["%#x" % device.serial for device in wanted.members],
-              "pci": [device.pci for device in wanted.members], "state": "absent" if region is None else "present"}
+              "pci": [device.pci for device in wanted.members], "type": wanted.mode, "state": "absent" if region is None else "present"}
     if region is None:
         return report
     report.update(region=region.name, root_decoder=region.decoder, mode=region.mode, size=region.size, start=region.start, ways=region.ways,
-                  granularity=region.granularity, dax=region.dax[0] if len(region.dax) == 1 else None, node=None, driver=None)
+                  granularity=region.granularity)
+    if region.mode == "pmem":
+        report.update(_nvdimm_status(host, region))
+        return report
+    report.update(dax=region.dax[0] if len(region.dax) == 1 else None, node=None, driver=None)
     if report["dax"]:
         device = dax.read(host, report["dax"])
         report.update(node=device.node, driver=device.driver)
     return report
 
 
+def _nvdimm_status(host, region):
+    found = cxl_pmem.nvdimm_region(host, region)
+    if found is None:
+        return {"nvdimm_region": None, "available": None, "namespaces": []}
+    return {"nvdimm_region": found.name, "available": found.available,
+            "namespaces": [{"name": entry.label, "uuid": entry.uuid, "size": entry.size} for entry in cxl_pmem.namespaces(host, found)]}
+
+
 def outline(report):
     """The part of a status that is declared, for a diff: free of the kernel's numbering."""
-    return {key: report.get(key) for key in ("memory_devices", "state", "size", "ways")}
+    return {key: report.get(key) for key in ("memory_devices", "type", "state", "size", "ways", "granularity")}
 
 
-def needs_change(host, inventory, wanted):
-    """True when the region must be made or removed. Raises :class:`TestbedError` when it cannot become what is wanted by making or removing alone."""
-    region = inventory.region(wanted.members) if wanted.present else _region_or_none(inventory, wanted.members)
-    if not wanted.present:
-        if region is not None:
-            _refuse_removal_in_use(host, wanted, region)
-        return region is not None
+def needs_making(host, inventory, wanted):
+    """True when a declared region is not there. Raises :class:`TestbedError` when the one that is there is not the declared one, nor can become it."""
+    region = _region_or_none(inventory, wanted)
     if region is None:
-        _check_room(host, inventory, wanted)
+        _refuse_unfinished(inventory, wanted)
+        inventory.region(wanted.members, wanted.mode)
         return True
     who = identity.describe_all(wanted.members)
-    if region.mode != "ram":
-        raise TestbedError("the region of %s is a %s region, wanted ram" % (who, region.mode), remedy="remove it first, if what it holds may go")
+    again = "remove it first with state: absent" + (", if what it holds may go" if region.mode == "pmem" else "")
     if not region.committed or not region.enabled or region.start is None:
         raise TestbedError("the region of %s exists but was not set up to its end" % who, remedy="remove it with state: absent, then make it again")
     if wanted.decoder and region.decoder != wanted.decoder:
-        raise TestbedError("the region of %s is in root decoder %s, wanted %s" % (who, region.decoder, wanted.decoder),
-                           remedy="remove it first with state: absent")
+        raise TestbedError("the region of %s is in root decoder %s, wanted %s" % (who, region.decoder, wanted.decoder), remedy=again)
+    if wanted.granularity and region.granularity != wanted.granularity:
+        raise TestbedError("the region of %s has granularity %s, wanted %s"
+                           % (who, format_size(region.granularity), format_size(wanted.granularity)), remedy=again)
     if wanted.size is not None and region.size != wanted.size:
         raise TestbedError("the region of %s has %s, wanted %s: regions cannot be resized" % (who, format_size(region.size), format_size(wanted.size)),
-                           remedy="remove it first with state: absent")
+                           remedy=again)
     if wanted.size is None:
         _refuse_smaller(host, inventory, wanted, region)
-    if not region.dax:
+    if region.mode == "ram" and not region.dax:
         raise TestbedError("the region of %s has no dax device" % who,
                            remedy="load dax_cxl (CONFIG_DEV_DAX_CXL), or remove the region with state: absent and make it again")
+    if region.mode == "pmem" and not _nvdimm_region_up(host, inventory, wanted):
+        raise TestbedError("the region of %s has no NVDIMM region" % who, remedy="load cxl_pmem and nd_pmem (CONFIG_CXL_PMEM, CONFIG_BLK_DEV_PMEM)")
     return False
 
 
 def _refuse_smaller(host, inventory, wanted, region):
     """``all`` is wanted: refuse a region that leaves capacity of its devices unused although its memory window has room."""
-    unused = min(device.ram for device in wanted.members) * region.ways - region.size
+    unused = min(region_plan.capacity_of(device, wanted.mode) for device in wanted.members) * region.ways - region.size
     window = sum(decoder.size for decoder in cxl.root_decoders(host) if decoder.name == region.decoder)
     room = window - sum(other.size for other in inventory.regions if other.decoder == region.decoder)
     if min(unused, room) >= EXTENT * region.ways:
@@ -117,78 +145,129 @@ def _refuse_smaller(host, inventory, wanted, region):
                            remedy="remove it first with state: absent, or say size: %s" % format_size(region.size))
 
 
-def _region_or_none(inventory, members):
-    names = tuple(device.name for device in members)
-    return next((region for region in inventory.regions if region.members == names), None)
+def _region_or_none(inventory, wanted):
+    names = tuple(device.name for device in wanted.members)
+    return next((region for region in inventory.regions if region.members == names and region.mode == wanted.mode), None)
 
 
-def _refuse_removal_in_use(host, wanted, region):
+def _unfinished(inventory, wanted):
+    """Regions that somebody began to make of no others than these devices, and left. They decode nothing, and keep the devices from being used."""
+    names = {device.name for device in wanted.members}
+    return [region for region in inventory.regions if not region.committed and not region.enabled and any(region.members)
+            and names.issuperset(filter(None, region.members))]
+
+
+def _refuse_unfinished(inventory, wanted):
+    if _unfinished(inventory, wanted):
+        raise TestbedError("a region of %s was begun and not set up to its end" % identity.describe_all(wanted.members),
+                           remedy="remove it with state: absent, then make it again")
+
+
+def to_remove(host, inventory, wanted):
+    """The regions that have to go for a declared absence. Raises :class:`TestbedError` when one is in use, or holds what may not be lost."""
+    region = _region_or_none(inventory, wanted)
+    found = [region] if region else _unfinished(inventory, wanted)
+    if not found:
+        _refuse_other_kind(inventory, wanted)
+    for entry in found:
+        _refuse_removal(host, wanted, entry)
+    return found
+
+
+def _refuse_other_kind(inventory, wanted):
+    """Devices that have no capacity of the wanted kind, in a region: the task means that one, and does not say so."""
+    names = tuple(device.name for device in wanted.members)
+    for region in inventory.regions:
+        if region.members == names and not any(region_plan.capacity_of(device, wanted.mode) for device in wanted.members):
+            raise TestbedError("the region of %s is a %s region, not %s" % (identity.describe_all(wanted.members), region.mode, wanted.mode),
+                               remedy="say type: %s if that is the one to remove" % region.mode)
+
+
+def _refuse_removal(host, wanted, region):
+    if region.mode == "pmem":
+        _refuse_loss(host, wanted, region)
+        return
     who = identity.describe_all(wanted.members)
-    if region.mode != "ram":
-        raise TestbedError("the region of %s is a %s region: only ram regions are removed" % (who, region.mode))
-    unit = block_size(host)
     for name in region.dax:
         device = dax.read(host, name)
-        if device.driver is None:
-            continue
-        if device.driver != "kmem":
+        if device.driver not in (None, "kmem"):
             raise TestbedError("the region of %s is in use through %s" % (who, device.driver), remedy="release its dax device first")
-        online = [block for block in read_blocks(host, dax.whole_blocks(device, unit)[0]).values() if block.online]
-        if online:
-            raise TestbedError("the region of %s has %d memory blocks online, %d is the first: removing it would lose the range until reboot"
-                               % (who, len(online), online[0].id), remedy="take them offline first with memlab.testbed.memory_blocks")
+        _refuse_online(host, who, device)
 
 
-def choose_decoder(decoders, wanted):
-    """The root decoder for a new region: named by the task, or the first that takes RAM and leads to exactly these devices' host bridges.
+def _refuse_online(host, who, device):
+    if device.driver != "kmem":
+        return
+    online = [block for block in read_blocks(host, dax.whole_blocks(device, block_size(host))[0]).values() if block.online]
+    if online:
+        raise TestbedError("the region of %s has %d memory blocks online, %d is the first: removing it would lose the range until reboot"
+                           % (who, len(online), online[0].id), remedy="take them offline first with memlab.testbed.memory_blocks")
 
-    Raises :class:`TestbedError` saying what there is.
-    """
+
+def _refuse_loss(host, wanted, region):
+    """A persistent region: what is in use stays, what is there stays unless it may be lost."""
     who = identity.describe_all(wanted.members)
-    offered = "; ".join("%s: %s to %s" % (decoder.name, "ram" if decoder.ram else "no ram", ", ".join(map(str, decoder.bridges))) for decoder in decoders)
-    if wanted.decoder:
-        for decoder in decoders:
-            if decoder.name == wanted.decoder:
-                return decoder
-        raise TestbedError("there is no root decoder %s" % wanted.decoder, remedy="there are %s" % (offered or "none"))
-    bridges = {device.bridge for device in wanted.members}
-    fitting = [decoder for decoder in decoders if decoder.ram and set(decoder.bridges) == bridges]
-    if not fitting:
-        raise TestbedError("no memory window takes a ram region of %s (below %s)" % (who, ", ".join(sorted(map(str, bridges)))),
-                           remedy="the platform offers %s" % (offered or "no memory window (CFMWS) at all"))
-    return fitting[0]
+    found = cxl_pmem.nvdimm_region(host, region)
+    if found is None:
+        if region.committed and not wanted.may_lose:
+            raise TestbedError("the region of %s has no NVDIMM region, so what it holds cannot be seen" % who,
+                               remedy="load cxl_pmem and enable the region (cxl enable-region), or say allow_data_loss: true")
+        return
+    for name in cxl_pmem.dax_devices(host, found):
+        _refuse_online(host, who, dax.read(host, name))
+    inside = cxl_pmem.namespaces(host, found)
+    if inside and not wanted.may_lose:
+        raise TestbedError("the region of %s has %d namespace%s" % (who, len(inside), "" if len(inside) == 1 else "s"),
+                           details=["%s, %s" % (cxl_pmem.describe(entry), format_size(entry.size)) for entry in inside],
+                           remedy="remove them first with memlab.testbed.pmem_namespace, or say allow_data_loss: true")
+    for entry in inside:
+        contents.refuse_loss(host, entry.name, "%s in the region of %s" % (cxl_pmem.describe(entry), who), wanted.may_lose, "remove")
 
 
-def _check_room(host, inventory, wanted):
-    """Refuse what cannot fit, with the figures. What the devices of other regions take was refused before: a device is in one region."""
-    decoder = choose_decoder(cxl.root_decoders(host), wanted)
-    who = identity.describe_all(wanted.members)
-    for device in wanted.members:
-        if not device.enabled:
-            raise TestbedError("memory device %s is there, but its driver cxl_mem could not set it up" % identity.describe(device),
-                               remedy="the kernel log says why; under QEMU a reboot leaves a device with decoding switched on, which only a power cycle clears")
-        if device.ram == 0:
-            raise TestbedError("memory device %s has no volatile capacity (%s persistent)" % (identity.describe(device), format_size(device.pmem)),
-                               remedy="a ram region needs volatile capacity")
-    if wanted.size is not None:
-        share = wanted.size // len(wanted.members)
-        for device in wanted.members:
-            if device.ram < share:
-                raise TestbedError("memory device %s has %s of volatile capacity, %s is wanted of it"
-                                   % (identity.describe(device), format_size(device.ram), format_size(share)))
-    free = decoder.size - sum(region.size for region in inventory.regions if region.decoder == decoder.name)
-    if free < (wanted.size or EXTENT * len(wanted.members)):
-        raise TestbedError("the memory window %s has %s left, too little for the region of %s" % (decoder.name, format_size(free), who))
+def _refuse_out_of_order(inventory, change):
+    """A device takes its addresses back from the highest down (drivers/cxl/core/hdm.c:cxl_dpa_free). Otherwise ``cxl destroy-region`` disables the region,
+    fails with EBUSY, and leaves one that it cannot remove any more (seen on 6.12).
 
-
-def make(host, wanted):
-    """Make one region and wait for its dax device. Only while autoprobe is held off: the dax device then stays unbound.
-
-    A region whose dax device does not come is removed again. Raises :class:`TestbedError`.
+    :arg inventory: with the regions that stay.
     """
-    decoder = choose_decoder(cxl.root_decoders(host), wanted)
-    argv = ["cxl", "create-region", "-t", "ram", "-d", decoder.name]
-    argv += [] if wanted.size is None else ["-s", str(wanted.size)]
+    for region in change.regions:
+        for other in inventory.regions:
+            shared = [device for device in change.wanted.members if device.name in other.members]
+            if shared and (other.start or 0) > (region.start or 0):
+                raise TestbedError("the %s region of %s cannot go before the %s region of memory device %s, which was made after it: "
+                                   "the kernel takes a device's capacity back in reverse order only"
+                                   % (region.mode, identity.describe_all(change.wanted.members), other.mode, identity.describe(shared[0])),
+                                   remedy="remove both in one task, and make the other one again after that")
+
+
+def plan(host, inventory, wanted):
+    """All that is to be done, in order: removals from the highest address down, then regions from the lowest up.
+
+    Raises :class:`TestbedError` with the reason when something declared cannot be.
+    """
+    removals = [Change(entry, None, to_remove(host, inventory, entry)) for entry in wanted if not entry.present]
+    future = region_plan.Plan(host, inventory)
+    for region in [region for change in removals for region in change.regions]:
+        future.remove(region)
+    inventory.regions = list(future.regions)
+    for change in removals:
+        _refuse_out_of_order(inventory, change)
+    making = [entry for entry in wanted if entry.present and needs_making(host, inventory, entry)]
+    placed = [Change(entry, future.place(entry), ()) for entry in future.in_order(making)]
+    if placed:
+        invalidation.check(host)
+    return sorted([change for change in removals if change.regions], key=lambda change: -(change.regions[0].start or 0)) + placed
+
+
+def make(host, placed):
+    """Make one region and wait for what comes of it. For ram only while autoprobe is held off: the dax device then stays unbound.
+
+    A region whose dax device or NVDIMM region does not come is removed again. Raises :class:`TestbedError`.
+    """
+    wanted = placed.wanted
+    who = identity.describe_all(wanted.members)
+    argv = ["cxl", "create-region", "-t", wanted.mode, "-d", placed.decoder.name, "-s", str(placed.size)]
+    argv += [] if wanted.granularity is None else ["-g", str(wanted.granularity)]
     try:
         try:
             host.run(argv + ["-m"] + [device.name for device in wanted.members])
@@ -196,38 +275,58 @@ def make(host, wanted):
             raise
         except TestbedError as exc:
             raise _explain(host, wanted, exc)
-        # dax_cxl makes the device from a work queue in newer kernels: it is not there when the tool returns
-        host.wait_until(lambda: _region_with_dax(host, wanted.members), "dax device of the region of %s" % identity.describe_all(wanted.members))
+        # the kernel makes either from a work queue or a probe: it need not be there when the tool returns
+        if wanted.mode == "pmem":
+            host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), "NVDIMM region of the region of %s" % who)
+        else:
+            host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % who)
     except TestbedError as exc:
-        if _region_or_none(Inventory(host), wanted.members) is not None:
+        if _left(host, wanted):
             undo = session.Undo()
-            undo.add("the region of %s" % identity.describe_all(wanted.members), remove, host, wanted)
+            undo.add("the region of %s" % who, _remove_new, host, wanted)
             exc.details = exc.details + undo.run()
         raise exc
+
+
+def _left(host, wanted):
+    inventory = Inventory(host)
+    region = _region_or_none(inventory, wanted)
+    return [region] if region else _unfinished(inventory, wanted)
+
+
+def _remove_new(host, wanted):
+    for region in _left(host, wanted):
+        remove(host, wanted._replace(may_lose=True), region)
 
 
 def _change(host, changes):
     """Remove, then make. Regions made so far stay when a later one fails, and the error names them."""
     done = []
     try:
-        for entry in [entry for entry in changes if not entry.present]:
-            remove(host, entry)
-            done.append("removed before that: the region of %s" % identity.describe_all(entry.members))
-        made = [entry for entry in changes if entry.present]
-        if made:
-            with holds.autoprobe_off(host):
-                load_drivers(host)
-                for entry in made:
-                    make(host, entry)
-                    done.append("made before that, and kept: the region of %s" % identity.describe_all(entry.members))
+        for change in changes:
+            for region in change.regions:
+                remove(host, change.wanted, region)
+                done.append("removed before that: the region of %s" % identity.describe_all(change.wanted.members))
+        for mode, group in itertools.groupby([change.placed for change in changes if change.placed], key=lambda placed: placed.wanted.mode):
+            with holds.autoprobe_off(host) if mode == "ram" else contextlib.nullcontext():
+                (load_drivers if mode == "ram" else cxl_pmem.load_drivers)(host)
+                for placed in group:
+                    make(host, placed)
+                    done.append("made before that, and kept: the region of %s" % identity.describe_all(placed.wanted.members))
     except TestbedError as exc:
         exc.details = exc.details + done
         raise exc
 
 
-def _region_with_dax(host, members):
-    region = _region_or_none(Inventory(host), members)
+def _region_with_dax(host, wanted):
+    region = _region_or_none(Inventory(host), wanted)
     return region is not None and region.committed and region.enabled and len(region.dax) == 1
+
+
+def _nvdimm_region_up(host, inventory, wanted):
+    region = _region_or_none(inventory, wanted)
+    found = cxl_pmem.nvdimm_region(host, region) if region is not None and region.committed and region.enabled else None
+    return found is not None and found.enabled
 
 
 def load_drivers(host):
@@ -246,63 +345,62 @@ def load_drivers(host):
 
 
 def _explain(host, wanted, failure):
-    """The tool's failure in words, its own lines below."""
+    """The tool's failure in words, its own lines below. What can be known beforehand was refused with its reason: this is what is left."""
     said = " ".join(failure.details)
     who = identity.describe_all(wanted.members)
     remedy = None
-    if "commit" in said and _under_hypervisor(host):
-        remedy = ("the processor says it is virtual (hypervisor bit), and then the kernel will not invalidate CPU caches, so it refuses to commit: "
-                  "hide the bit (QEMU: -cpu max,-hypervisor) or use a kernel with CONFIG_CXL_REGION_INVALIDATION_TEST")
+    if "commit" in said:
+        remedy = invalidation.reason(host)
     elif "target" in said:
-        remedy = ("the order of the memory devices may not fit the window's interleaving, or decoders are left over from an earlier region: "
-                  "try another order, or reboot")
+        remedy = ("the kernel does not say why; order, number and granularity of the devices fit the window, and their decoders looked free: "
+                  "enable debug messages of cxl_core (dynamic_debug) and try again, or power cycle the host, which clears all decoders")
     elif "No space left" in said or "available space" in said:
         remedy = "the device or the memory window has less free capacity than is wanted"
     return TestbedError("the region of %s could not be made" % who, details=[failure.summary] + failure.details, remedy=remedy)
 
 
-def _under_hypervisor(host):
-    for line in (host.read_optional("/proc/cpuinfo") or "").splitlines():
-        if line.startswith("flags"):
-            return "hypervisor" in line.split()
-    return False
-
-
-def remove(host, wanted):
-    """Remove one region whose blocks are offline: its dax device leaves its driver first, then the region is disabled and destroyed."""
-    region = _region_or_none(Inventory(host), wanted.members)
-    if region is None:
+def remove(host, wanted, region):
+    """Remove one region that is not in use: its dax devices leave their driver first, then the region is disabled and destroyed."""
+    if region.name not in [known.name for known in _left(host, wanted)]:
         return
-    _refuse_removal_in_use(host, wanted, region)
-    for name in region.dax:
+    _refuse_removal(host, wanted, region)
+    nvdimm = cxl_pmem.nvdimm_region(host, region) if region.mode == "pmem" else None
+    for name in cxl_pmem.dax_devices(host, nvdimm) if nvdimm else region.dax:
         device = dax.read(host, name)
-        if device.driver:
+        if device.driver == "kmem" or device.driver and nvdimm is None:
             dax.unbind(host, name, device.driver)
     if region.enabled:
         host.run(["cxl", "disable-region", region.name])
-    host.run(["cxl", "destroy-region", region.name])
-    if _region_or_none(Inventory(host), wanted.members) is not None:
-        raise TestbedError("the region of %s is still there although cxl destroy-region said it was destroyed" % identity.describe_all(wanted.members))
+    if region.committed:
+        host.run(["cxl", "destroy-region", region.name])
+    else:
+        cxl.discard(host, region)
+    if region.name in [known.name for known in _left(host, wanted)]:
+        raise TestbedError("the region of %s is still there although it was removed without an error" % identity.describe_all(wanted.members))
 
 
 def apply(host, entries, check_mode=False):
     """The whole step: returns ``(changed, reports, before)``; in check mode the reports are what would be."""
     inventory, wanted = parse_all(host, entries)
     before = [status(host, inventory, entry) for entry in wanted]
-    changes = [entry for entry in wanted if needs_change(host, inventory, entry)]
+    changes = plan(host, inventory, wanted)
+    changing = {change.wanted: change for change in changes}
     if check_mode:
-        planned = [dict(report, changed=False) for report in before]
-        for entry, report in zip(wanted, planned):
-            if entry in changes:
-                report.clear()
-                report.update(memory_devices=list(entry.names), state="present" if entry.present else "absent", changed=True)
-                if entry.present:
-                    report.update(size=entry.size, ways=len(entry.members))
-        return bool(changes), planned, before
+        return bool(changes), [_planned(entry, report, changing.get(entry)) for entry, report in zip(wanted, before)], before
     _change(host, changes)
     inventory = Inventory(host)
-    after = [dict(status(host, inventory, entry), changed=entry in changes) for entry in wanted]
+    after = [dict(status(host, inventory, entry), changed=entry in changing) for entry in wanted]
     for entry, report in zip(wanted, after):
         if entry.present != (report["state"] == "present"):
             raise TestbedError("the region of %s is %s after all" % (identity.describe_all(entry.members), report["state"]))
     return bool(changes), after, before
+
+
+def _planned(entry, report, change):
+    if change is None:
+        return dict(report, changed=False)
+    found = {"memory_devices": list(entry.names), "type": entry.mode, "state": "present" if entry.present else "absent", "changed": True}
+    if change.placed:
+        found.update(size=change.placed.size, start=change.placed.start, ways=len(entry.members), root_decoder=change.placed.decoder.name,
+                     granularity=entry.granularity or change.placed.decoder.granularity)
+    return found

@@ -5,6 +5,7 @@
 
 ``trees/*.tgz`` hold the relevant part of /sys and /proc of a real guest (6.12, two CXL memory devices): ``fresh`` without regions, ``bound`` with a
 region of each device, serial 1 self-hosted with four of eight blocks online in the movable zone, serial 2 with its memmap in DRAM and all offline.
+``bridges`` is the guest ``regions`` of the scenario devices: two host bridges, a switch below the second, four volatile devices and a persistent one.
 """
 from __future__ import annotations
 
@@ -39,6 +40,7 @@ class Kernel(Host):
         super().__init__(str(root))
         self.faults = {}
         self.hooks = {}
+        self.fault_text = "failed: %s"
         self.log = []
         self.self_hosting = True
         self.partial = 0
@@ -68,6 +70,9 @@ class Kernel(Host):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="ascii")
 
+    def unlink(self, name):
+        os.unlink(self.path(name))
+
     def write(self, name, value):
         self.log.append("%s < %s" % (name, value))
         self._fail(name)
@@ -81,6 +86,8 @@ class Kernel(Host):
             (self._bind if bind.group(1) == "bind" else self._unbind)(value)
         elif name.endswith("/memmap_on_memory"):
             self._turn_knob(name, value)
+        elif name.endswith("/delete_region"):
+            self._destroy_region(value)
         else:
             self.put(name, value)
         self.hooks.get(name, lambda: None)()
@@ -141,7 +148,7 @@ class Kernel(Host):
             try:
                 self._fail(start)
             except OSError as exc:
-                raise TestbedError("%s failed with exit code 1" % words, details=["%s: failed: %s" % (argv[0], os.strerror(exc.errno))])
+                raise TestbedError("%s failed with exit code 1" % words, details=["%s: %s" % (argv[0], self.fault_text % os.strerror(exc.errno))])
         answer = {("cxl", "create-region"): self._create_region, ("cxl", "disable-region"): self._disable_region,
                   ("cxl", "destroy-region"): self._destroy_region}.get(tuple(argv[:2]), lambda *unused: None)
         answer(*argv[2:])
@@ -154,20 +161,37 @@ class Kernel(Host):
 
     def _create_region(self, *argv):
         memdevs = argv[argv.index("-m") + 1:]
-        decoder = argv[argv.index("-d") + 1]
-        size = int(argv[argv.index("-s") + 1]) if "-s" in argv else len(memdevs) << 30
+        decoder, mode = argv[argv.index("-d") + 1], argv[argv.index("-t") + 1]
+        base = "%s/%s" % (ROOT0, decoder)
+        size = int(argv[argv.index("-s") + 1])
+        granularity = argv[argv.index("-g") + 1] if "-g" in argv else self.read(base + "/interleave_granularity")
         number = len([name for name in self.listdir("/sys/bus/cxl/devices") if name.startswith("region")])
-        place = "%s/%s/region%d" % (ROOT0, decoder, number)
-        start = self.read_int("%s/%s/start" % (ROOT0, decoder))
-        for name, text in (("mode", "ram"), ("resource", "%#x" % start), ("size", "%#x" % size), ("interleave_ways", str(len(memdevs))),
-                           ("interleave_granularity", "256"), ("commit", "1")):
+        place = "%s/region%d" % (base, number)
+        start = max([self.read_int(base + "/start")] + [self.read_int("%s/%s/resource" % (base, name)) + self.read_int("%s/%s/size" % (base, name))
+                                                        for name in self.listdir(base) if name.startswith("region")])
+        for name, text in (("mode", mode), ("resource", "%#x" % start), ("size", "%#x" % size), ("interleave_ways", str(len(memdevs))),
+                           ("interleave_granularity", granularity), ("commit", "1")):
             self.put("%s/%s" % (place, name), text)
         for position, memdev in enumerate(memdevs):
             endpoint = next(name for name in self.listdir("/sys/bus/cxl/devices") if self.link_name("/sys/bus/cxl/devices/%s/uport" % name) == memdev
                             and name.startswith("endpoint"))
             self.put("%s/target%d" % (place, position), "decoder%s.0" % endpoint[8:])
+            for port in [part for part in self.link_target("/sys/bus/cxl/devices/" + endpoint).split("/") if part.startswith(("port", "endpoint"))]:
+                self._take_decoder(port, "region%d" % number)
         os.symlink("../../../../../bus/cxl/drivers/cxl_region", self.path(place + "/driver"))
         self._link(place, "cxl")
+        (self._add_dax if mode == "ram" else self._add_nvdimm_region)(place, number, start, size)
+
+    def _take_decoder(self, port, region):
+        base = "/sys/bus/cxl/devices/"
+        decoders = ["%s%s/region" % (base, name) for name in self.listdir(base) if name.startswith("decoder%s." % re.sub("[a-z]+", "", port))]
+        taken = [self.read_optional(name) for name in decoders]
+        if region not in taken:
+            committed = int(self.read_optional("%s%s/decoders_committed" % (base, port)) or 0)
+            self.put(decoders[committed], region)
+            self.put("%s%s/decoders_committed" % (base, port), str(committed + 1))
+
+    def _add_dax(self, place, number, start, size):
         dax = "%s/dax_region%d/dax%d.0" % (place, number, number)
         for name, text in (("memmap_on_memory", "1"), ("target_node", str(1 + number)), ("mapping0/start", "%#x" % start),
                            ("mapping0/end", "%#x" % (start + size - 1))):
@@ -177,16 +201,48 @@ class Kernel(Host):
         if self.read(DAX + "/drivers_autoprobe") == "1":
             self._bind(os.path.basename(dax))
 
+    def _add_nvdimm_region(self, place, number, start, size):
+        """Its number is not that of the CXL region: each bus counts for itself."""
+        nd = "%s/nvdimm-bridge0/ndbus0/region%d" % (ROOT0, number + 7)
+        for name, text in (("resource", "%#x" % start), ("size", str(size)), ("available_size", str(size))):
+            self.put("%s/%s" % (nd, name), text)
+        self.put("%s/namespace%d.0/size" % (nd, number + 7), "0")
+        os.symlink("../../../../../../bus/nd/drivers/nd_region", self.path(nd + "/driver"))
+        for name in (nd, "%s/namespace%d.0" % (nd, number + 7)):
+            self._link(name, "nd")
+
+    def put_namespace(self, label, size=256 << 20):
+        """Make a namespace of the one NVDIMM region's seed."""
+        nd = "/sys/bus/nd/devices/"
+        seed = next(name for name in self.listdir(nd) if name.startswith("namespace"))
+        for name, text in (("size", str(size)), ("alt_name", label), ("uuid", "0c6e1f0a-0000-4000-8000-000000000001")):
+            self.put("%s%s/%s" % (nd, seed, name), text)
+        return seed
+
     def _disable_region(self, region):
         for name in self.listdir(DAX + "/devices"):
             if region in (self.link_target("%s/devices/%s" % (DAX, name)) or "").split("/"):
                 assert self.link_name("%s/devices/%s/driver" % (DAX, name)) is None
                 os.unlink(self.path("%s/devices/%s" % (DAX, name)))
+        nd, start = "/sys/bus/nd/devices/", self.read_int("/sys/bus/cxl/devices/%s/resource" % region)
+        for name in [name for name in self.listdir(nd) if name.startswith("region") and self.read_int("%s%s/resource" % (nd, name)) == start]:
+            for child in [child for child in self.listdir(nd) if child == name or name in (self.link_target(nd + child) or "").split("/")]:
+                self.unlink(nd + child)
         os.unlink(self.path("/sys/bus/cxl/devices/%s/driver" % region))
 
     def _destroy_region(self, region):
-        shutil.rmtree(self.resolve_own("/sys/bus/cxl/devices/" + region))
-        os.unlink(self.path("/sys/bus/cxl/devices/" + region))
+        base = "/sys/bus/cxl/devices/"
+        assert self.link_name("%s%s/driver" % (base, region)) is None
+        shutil.rmtree(self.resolve_own(base + region))
+        os.unlink(self.path(base + region))
+        for decoder in [name for name in self.listdir(base) if self.read_optional("%s%s/region" % (base, name)) == region]:
+            self.put("%s%s/region" % (base, decoder), "")
+        for port in [name for name in self.listdir(base) if re.fullmatch("(port|endpoint)[0-9]+", name)]:
+            number = re.sub("[a-z]+", "", port)
+            committed = int(self.read_optional("%s%s/decoders_committed" % (base, port)) or 0)
+            while committed and not self.read("%sdecoder%s.%d/region" % (base, number, committed - 1)):
+                committed -= 1
+            self.put("%s%s/decoders_committed" % (base, port), str(committed))
 
     def resolve_own(self, name):
         return os.path.realpath(self.path(name))
@@ -205,6 +261,8 @@ def unpack_tree(tmp_path):
         kernel = Kernel(root)
         for place in (DAX + "/drivers/kmem/bind", DAX + "/drivers/kmem/unbind"):
             kernel.put(place, "")
+        for window in [entry for entry in kernel.listdir("/sys/bus/cxl/devices") if entry.startswith("decoder0.")]:
+            kernel.put("/sys/bus/cxl/devices/%s/delete_region" % window, "")
         os.makedirs(kernel.path(DAX + "/devices"), exist_ok=True)
         os.makedirs(kernel.path(lock.DIRECTORY))
         kernel.put(MEMORY + "/auto_online_blocks", auto_online)
@@ -215,6 +273,11 @@ def unpack_tree(tmp_path):
 @pytest.fixture(name="fresh")
 def boot_fresh(boot):
     return boot("fresh")
+
+
+@pytest.fixture(name="bridges")
+def boot_bridges(boot):
+    return boot("bridges")
 
 
 @pytest.fixture(name="bound")

@@ -10,8 +10,10 @@ GIB = 1 << 30
 
 
 def test_memory_devices(fresh):
-    assert cxl.memory_devices(fresh) == [cxl.MemoryDevice("mem0", 2, "0000:41:00.0", GIB, 0, "pci0000:40", True),
-                                         cxl.MemoryDevice("mem1", 1, "0000:0d:00.0", GIB, 0, "pci0000:0c", True)]
+    assert cxl.memory_devices(fresh) == [cxl.MemoryDevice("mem0", 2, "0000:41:00.0", GIB, 0, "pci0000:40", True,
+                                                          ("pci0000:40", "0000:40:00.0"), ("port1", "endpoint3")),
+                                         cxl.MemoryDevice("mem1", 1, "0000:0d:00.0", GIB, 0, "pci0000:0c", True,
+                                                          ("pci0000:0c", "0000:0c:00.0"), ("port2", "endpoint4"))]
 
 
 def test_root_decoders(fresh):

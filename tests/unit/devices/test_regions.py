@@ -48,6 +48,8 @@ def test_the_new_dax_device_meets_no_driver(fresh):
 def test_kernel_names_are_resolved_when_needed(fresh):
     regions.apply(fresh, [{"memory_devices": ["0x1"], "size": "512M"}])
     assert commands(fresh) == ["cxl create-region -t ram -d decoder0.0 -s 536870912 -m mem1"]
+    regions.apply(fresh, [{"memory_devices": ["0x2"], "granularity": "4K"}])
+    assert commands(fresh)[1:] == ["cxl create-region -t ram -d decoder0.1 -s 1073741824 -g 4096 -m mem0"]
 
 
 def test_removal(fresh):
@@ -80,7 +82,7 @@ def test_no_removal_with_blocks_online(bound):
     ({"memory_devices": ["1"], "size": "0"}, "not a multiple"),
     ({"memory_devices": ["1"], "size": "plenty"}, "is not a size"),
     ({"memory_devices": ["1"], "size": "2G"}, "has 1G of volatile capacity, 2G is wanted of it"),
-    ({"memory_devices": ["1", "2"]}, "no memory window takes a ram region of .*decoder0.0: ram to pci0000:0c; decoder0.1: ram to pci0000:40"),
+    ({"memory_devices": ["1", "2"]}, "no memory window takes a ram region of .*decoder0.0: ram and pmem to pci0000:0c; decoder0.1: ram and pmem to"),
     ({"memory_devices": ["1"], "root_decoder": "decoder0.7"}, "no root decoder decoder0.7"),
 ])
 def test_refusals_change_nothing(fresh, entry, said):
@@ -110,6 +112,27 @@ def test_a_device_of_another_region(fresh):
         regions.apply(fresh, [{"memory_devices": ["1", "2"]}])
 
 
+def test_the_same_devices_in_another_order_are_another_region(bridges):
+    regions.apply(bridges, [{"memory_devices": ["1", "2"]}])
+    for state in ("present", "absent"):
+        entry = [{"memory_devices": ["2", "1"], "state": state}]
+        if state == "present":
+            with pytest.raises(TestbedError, match="already part of a region of 2, the same ones in another order: serial 0x1 .*, serial 0x2"):
+                regions.apply(bridges, entry)
+        else:
+            assert regions.apply(bridges, entry)[0] is False
+
+
+def test_another_granularity_is_another_region(bridges):
+    regions.apply(bridges, [{"memory_devices": ["1", "2"], "granularity": "1K"}])
+    assert regions.apply(bridges, [{"memory_devices": ["1", "2"], "granularity": "1024"}])[0] is False
+    assert regions.apply(bridges, [{"memory_devices": ["1", "2"]}])[0] is False
+    with pytest.raises(TestbedError, match="has granularity 1K, wanted 4K: remove it first"):
+        regions.apply(bridges, [{"memory_devices": ["1", "2"], "granularity": "4K"}])
+    with pytest.raises(TestbedError, match="granularity of the region of .* is not a size"):
+        regions.apply(bridges, [{"memory_devices": ["1", "2"], "granularity": "coarse"}])
+
+
 def test_memory_device_that_its_driver_refused(fresh):
     place = "/sys/bus/cxl/devices/mem1"
     os.unlink(fresh.path(place + "/driver"))
@@ -124,12 +147,37 @@ def test_half_made_region_is_not_taken_for_a_region(fresh):
         regions.apply(fresh, BOTH)
 
 
-def test_pmem_region_is_left_alone(bound):
-    bound.put("/sys/bus/cxl/devices/region1/mode", "pmem")
-    for state, said in (("present", "is a pmem region, wanted ram"), ("absent", "only ram regions are removed")):
-        with pytest.raises(TestbedError, match=said):
-            regions.apply(bound, [{"memory_devices": ["2"], "state": state}])
-    assert bound.log == []
+def leave_unfinished(host):
+    """A tool that died after it had set the first of two targets."""
+    regions.apply(host, [{"memory_devices": ["1", "3"]}])
+    for name, text in (("commit", "0"), ("target1", "")):
+        host.put("/sys/bus/cxl/devices/region0/" + name, text)
+    host.put("/sys/bus/cxl/devices/decoder5.0/dpa_size", "0x20000000")
+    host.run(["cxl", "disable-region", "region0"])
+    del host.log[:]
+
+
+def test_region_that_somebody_left_half_made(bridges):
+    leave_unfinished(bridges)
+    for state in ({"memory_devices": ["1", "3"]}, {"memory_devices": ["1"]}):
+        with pytest.raises(TestbedError, match="begun and not set up to its end: remove it|the next decoder of|already part of a region of 2"):
+            regions.apply(bridges, [state])
+    assert bridges.log == []
+    assert regions.apply(bridges, [{"memory_devices": ["1", "3"], "state": "absent"}])[0] is True
+    assert bridges.log == ["/sys/bus/cxl/devices/decoder0.2/delete_region < region0", "/sys/bus/cxl/devices/decoder5.0/dpa_size < 0"]
+    assert regions.apply(bridges, [{"memory_devices": ["1", "3"]}])[0] is True
+
+
+def test_what_a_failing_tool_leaves_is_taken_away(bridges):
+    def die():
+        leave_unfinished(bridges)
+        raise TestbedError("cxl create-region failed with exit code 1")
+    bridges.hooks[CREATE] = lambda: (bridges.hooks.clear(), die())
+    with pytest.raises(TestbedError) as caught:
+        regions.apply(bridges, [{"memory_devices": ["1", "3"]}])
+    assert caught.value.details[-1].startswith("undone: the region of serial 0x1")
+    assert not [name for name in bridges.listdir("/sys/bus/cxl/devices") if name.startswith("region")]
+    assert bridges.policies() == ("1", "online")
 
 
 def test_tool_failure_restores_policies_and_names_what_was_made(fresh):
@@ -143,19 +191,31 @@ def test_tool_failure_restores_policies_and_names_what_was_made(fresh):
     assert regions.apply(fresh, BOTH)[0] is True
 
 
-def test_commit_refused_under_a_hypervisor_bit(fresh, monkeypatch):
-    def refuse(argv, timeout=120):
-        if argv[0] == "cxl":
-            raise TestbedError("cxl create-region failed", ["cxl region: create_region: region0: failed to commit decode: No such device or address"])
-        return ""
-    monkeypatch.setattr(fresh, "run", refuse)
+def test_commit_refused_under_a_hypervisor_bit(fresh):
+    fresh.faults[CREATE] = [errno.ENXIO] * 2
     fresh.put("/proc/cpuinfo", "flags\t\t: fpu hypervisor lahf_lm")
-    with pytest.raises(TestbedError, match="hypervisor bit.*-cpu max,-hypervisor"):
+    fresh.fault_text = "region0: failed to commit decode: %s"
+    with pytest.raises(TestbedError, match="could not be made: .*hypervisor bit.*-cpu max,-hypervisor"):
         regions.apply(fresh, BOTH)
     fresh.put("/proc/cpuinfo", "flags\t\t: fpu lahf_lm")
     with pytest.raises(TestbedError) as caught:
         regions.apply(fresh, BOTH)
     assert caught.value.remedy is None
+    fresh.put("/proc/cpuinfo", "Features\t: fp asimd")
+    fresh.faults[CREATE] = [errno.ENXIO]
+    with pytest.raises(TestbedError, match="this architecture's kernel may not be able to invalidate CPU caches"):
+        regions.apply(fresh, BOTH)
+
+
+def test_hypervisor_bit_is_seen_beforehand_where_the_kernel_tells_its_configuration(fresh):
+    fresh.put("/proc/cpuinfo", "flags\t\t: fpu hypervisor lahf_lm")
+    fresh.put("/proc/sys/kernel/osrelease", "6.12.0")
+    fresh.put("/boot/config-6.12.0", "# CONFIG_CXL_REGION_INVALIDATION_TEST is not set")
+    with pytest.raises(TestbedError, match="^no CXL region can be made here: .*hypervisor bit"):
+        regions.apply(fresh, BOTH)
+    assert fresh.log == []
+    fresh.put("/boot/config-6.12.0", "CONFIG_CXL_REGION_INVALIDATION_TEST=y")
+    assert regions.apply(fresh, BOTH)[0] is True
 
 
 def test_region_without_its_dax_device_is_taken_back(fresh, monkeypatch):
