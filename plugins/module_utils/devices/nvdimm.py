@@ -115,7 +115,7 @@ def _namespace(host, name, holder):
         mapping = "mem"  # without an info block there is no other place
     sector = re.search(r"\[([0-9]+)\]", host.read_optional((claim if mode == "sector" else base) + "/sector_size") or "")
     return Namespace(name, _region_of(host, name), mode if enabled else None, mapping if enabled else None, size, usable,
-                     number(host, claim + "/align") if holder else None, int(sector.group(1)) if sector else None if mode == "devdax" else 512,
+                     number(host, claim + "/align") if holder else None, None if mode == "devdax" else int(sector.group(1)) if sector else 512,
                      host.read_optional(base + "/alt_name") or None, host.read_optional(base + "/uuid") or None,
                      (host.read_optional(claim + "/uuid") or None) if holder else None, holder, device, enabled, number(host, base + "/target_node"))
 
