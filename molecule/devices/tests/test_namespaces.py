@@ -173,13 +173,13 @@ def test_data_is_refused_and_stays(controller, guest, digests, name, change, sai
 
 def test_what_is_in_use_is_refused_though_it_may_be_lost(controller, guest, digests):
     before, found = digests(), guest.namespaces()
-    mapped = "import mmap, os, time; d = os.open('/dev/%s', os.O_RDWR); m = mmap.mmap(d, 2 << 20); os.close(d); time.sleep(600)" % found["fast"]["device"]
+    mapped = "import mmap, os, time; d = os.open('/dev/%s', os.O_RDWR); m = mmap.mmap(d, 2 << 20); time.sleep(600)" % found["fast"]["device"]
     opened = "import os, time; d = os.open('/dev/%s', os.O_RDONLY); time.sleep(600)" % found["bare"]["device"]
     users = [guest.host.run("python3 -c %s >/dev/null 2>&1 </dev/null & echo $!", code).stdout.strip() for code in (mapped, opened)]
     guest.run("mount", "-o", "ro,noload", "/dev/" + found["store"]["device"], "/mnt")
     try:
         for name, change, said in (("store", {"state": "absent"}, "in use by a file system mounted on /mnt"),
-                                   ("fast", {"state": "reconfigured", "map": "mem"}, "in use by process %s (python3), which has it mapped" % users[0]),
+                                   ("fast", {"state": "reconfigured", "map": "mem"}, "in use by process %s (python3), which has it open and mapped" % users[0]),
                                    ("bare", {"state": "absent"}, "in use by process %s (python3), which has it open" % users[1])):
             done = controller.module(GUEST, "pmem_namespace", namespaces=[wanted(name, allow_data_loss=True, **change)])
             done.refusal("it is in use: end that use first", said)

@@ -4,17 +4,11 @@
 """Namespaces as declared state."""
 from __future__ import annotations
 
-import pathlib
-import sys
-
 import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import namespaces, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
-from nd import MIB, NdHost  # noqa: E402  pylint: disable=wrong-import-position
+from ansible_collections.memlab.testbed.tests.synthetic.nvdimms import MIB, NdHost
 
 EXT4 = '{"signatures": [{"device": "pmem", "offset": "0x438", "type": "ext4", "uuid": "1c1d", "label": "books"}]}'
 STORE = {"nvdimms": ["0x1"], "name": "store", "mode": "fsdax", "map": "dev", "size": "256M"}
