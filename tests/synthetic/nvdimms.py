@@ -181,6 +181,8 @@ class NdHost(Host):
                 if argv[1] == "create-namespace" and "--region" in argv:
                     # as seen: the label is written, and stays when the driver then refuses
                     self._create(argv, half=True)
+                if argv[1] == "destroy-namespace":
+                    self._release(argv[-1])
                 raise TestbedError("%s failed with exit code 237" % argv[0], details=["failed to enable"])
         if argv[0] == "ndctl":
             getattr(self, "_" + argv[1].replace("-", "_"))(*argv[2:])
@@ -224,7 +226,7 @@ class NdHost(Host):
         self._release(name)
 
     def _enable_namespace(self, name):
-        self._claim(name, "raw" if not self.exists("%s/%s/was" % (BUS, name)) else self.read("%s/%s/was" % (BUS, name)), "dev")
+        self._claim(name, "raw", None)
 
     def _disable_region(self, name):
         for namespace in self.namespaces(name):

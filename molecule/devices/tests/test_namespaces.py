@@ -98,7 +98,8 @@ def ext4(directory):
 def gpt():
     """A protective MBR, and a GPT with one partition (UEFI specification 5.3). Its copy at the end is missing, as on a disk that was cloned to a larger one."""
     size = 8 * MIB // 512
-    entries = (uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4").bytes_le + uuid.UUID(int=1).bytes_le + struct.pack("<QQQ", 2048, 10239, 0)).ljust(128 * 128, b"\0")
+    linux = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4").bytes_le
+    entries = (linux + uuid.UUID(int=1).bytes_le + struct.pack("<QQQ", 2048, 10239, 0)).ljust(128 * 128, b"\0")
 
     def header(crc):
         return struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, crc, 0, 1, size - 1, 34, size - 34, uuid.UUID(int=2).bytes_le, 2, 128, 128,

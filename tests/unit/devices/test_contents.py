@@ -172,7 +172,8 @@ def test_bytes_are_found_by_reading_and_by_mapping(tmp_path):
 def test_processes_that_have_a_device_open():
     number = Host().device_number("/dev/zero")
     assert number == ("char", "1:5")
-    with subprocess.Popen([sys.executable, "-c", "f = open('/dev/zero'); print(1, flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+    code = "f = open('/dev/zero'); print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         running.stdout.readline()
         found = contents.users(Host(), [number])
         running.communicate(b"\n")

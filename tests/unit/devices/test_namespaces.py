@@ -94,6 +94,20 @@ def test_a_disabled_namespace_is_enabled(pmem):
     assert apply(pmem, NEW)[0] is False
 
 
+def test_a_disabled_namespace_that_is_something_else(pmem):
+    apply(pmem, NEW)
+    pmem.run(["ndctl", "disable-namespace", "namespace2.0"])
+    with pytest.raises(TestbedError, match="was disabled and is enabled now, but has mode raw, wanted devdax: state: reconfigured makes it anew"):
+        apply(pmem, dict(NEW, mode="devdax"))
+
+
+def test_a_removal_that_fails(pmem):
+    apply(pmem, NEW)
+    pmem.faults["ndctl destroy-namespace"] = 1
+    with pytest.raises(TestbedError, match="namespace new of NVDIMM 0x2 could not be removed(?s:.*)undone: the namespace new of NVDIMM 0x2 disabled"):
+        apply(pmem, dict(NEW, state="absent", allow_data_loss=True))
+
+
 @pytest.mark.parametrize("entry, said", [
     ({"name": "x"}, "named by memory_devices or by nvdimms, one of the two: none given"),
     (dict(STORE, memory_devices=["0x11"]), "one of the two: memory_devices and nvdimms given"),
