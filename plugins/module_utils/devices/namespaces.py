@@ -34,7 +34,8 @@ def _plan(host, inventory, wanted, room):
     if region is None:
         return Plan(wanted, "keep" if wanted.state == "absent" else "make", None, [])
     if not region.enabled:
-        raise TestbedError("%s: its region is disabled" % wanted.who, remedy="enable it with ndctl enable-region, or look in the kernel log why it could not be")
+        raise TestbedError("%s: its region is disabled" % wanted.who,
+                           remedy="enable it with ndctl enable-region, or look in the kernel log why it could not be")
     namespace = find(inventory, wanted)
     if wanted.state == "absent":
         if namespace is None or region.labels != "used" and namespace.mode == "raw":
