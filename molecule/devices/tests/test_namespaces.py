@@ -26,7 +26,7 @@ MODES = {
     "fast": ("devdax", "dev", ("dax", "dax", "pmem")), "ram": ("devdax", "mem", ("dax", "dax", "ram")),
     "blocks": ("sector", None, ("safe", "btt", None)), "bare": ("raw", None, ("raw", None, None)),
 }
-SIZES = dict(dict.fromkeys(MODES, 16 * MIB), blocks=32 * MIB)  # the least that each can have
+SIZES = dict(dict.fromkeys(MODES, 16 * MIB), blocks=32 * MIB, bare=32 * MIB)  # the least that each can have, now and later
 LABELLED = [{"nvdimms": ["0x1"], "name": name, "mode": mode, "size": str(SIZES[name]), **({"map": place} if place else {})}
             for name, (mode, place, seen) in MODES.items()]
 WHOLE = {"nvdimms": ["0x3"], "mode": "fsdax", "map": "mem"}  # no labels: one namespace

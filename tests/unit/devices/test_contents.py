@@ -186,3 +186,9 @@ def test_processes_that_have_a_device_mapped(pmem):
              "7ffe00000000-7ffe00001000 rw-p 00000000 00:00 0  [stack]")
     pmem.device_number = {"/proc/77/map_files/400000-401000": None, "/proc/77/map_files/7f0000000000-7f0000200000": ("char", "252:1")}.__getitem__
     assert contents.users(pmem, [("char", "252:1")]) == ["process 77 (database), which has it mapped"]
+
+
+def test_memory_that_is_online_is_in_use(bound):
+    with pytest.raises(TestbedError, match="in use as system RAM: 4 of its 8 memory blocks are online, 338 is the first"):
+        contents.refuse_loss(bound, "dax0.0", "it", allow=True)
+    assert contents.look(bound, "dax1.0") == []
