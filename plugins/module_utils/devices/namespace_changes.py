@@ -1,0 +1,168 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Namespaces made, made anew and removed by ``ndctl``.
+
+Each step looks for use again before it destroys anything, and is undone when a later one fails, as far as that can be.
+"""
+from __future__ import annotations
+
+import uuid as uuids
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, nvdimm, session, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices.namespace_entries import completed, find, labels_wanted, unit
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+DRIVERS = ("nd_pmem", "nd_btt", "dax_pmem", "device_dax")
+
+
+def change(host, plans):
+    """Remove, make anew, make. Raises :class:`TestbedError`: what this call made is gone again then, and the details say what stays."""
+    undo, stays = session.Undo(), []
+    try:
+        _load_drivers(host)
+        for found in plans:
+            if found.action == "remove":
+                _remove(host, found)
+                stays.append("removed before that: the %s" % found.entry.who)
+        for found in plans:
+            if found.action == "remake":
+                _remake(host, found, undo)
+        for found in plans:
+            if found.action == "enable":
+                host.run(["ndctl", "enable-namespace", found.namespace.name])
+                undo.add("the %s enabled" % found.entry.who, host.run, ["ndctl", "disable-namespace", found.namespace.name])
+            elif found.action == "make":
+                _make(host, found.entry, undo, stays)
+    except TestbedError as exc:
+        exc.details = exc.details + stays + undo.run()
+        raise exc
+
+
+def _load_drivers(host):
+    """One that is not there at all shows itself when it is needed."""
+    try:
+        host.run(["modprobe", "-q", "-a"] + list(DRIVERS))
+    except signals.Interrupted:
+        raise
+    except TestbedError:
+        pass
+
+
+def now(host, wanted):
+    """The entry with its region and the namespace as they are now."""
+    inventory = nvdimm.Inventory(host)
+    region = next((region for region in inventory.regions if region.name == wanted.region.name), None)
+    if region is None:
+        raise TestbedError("the region of %s is gone" % wanted.who)
+    wanted = wanted._replace(region=region)
+    return inventory, wanted, find(inventory, wanted)
+
+
+def _remove(host, found):
+    """Destroy one namespace. Looked at again first: what was free of use may be in use by now."""
+    contents.refuse_loss(host, found.namespace.name, found.entry.who, True, "remove")
+    try:
+        _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
+    except TestbedError as exc:
+        undo = session.Undo()
+        undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
+        exc.details = exc.details + (undo.run() if found.namespace.enabled else [])
+        raise exc
+    if found.entry.region.labels != "used":
+        host.run(["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it
+    elif _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
+        raise TestbedError("%s is still there although ndctl said it was destroyed" % found.entry.who)
+
+
+def _by_label(host, region, uuid):
+    return next((entry for entry in nvdimm.namespaces(host) if entry.region == region.name and uuid is not None and entry.label_uuid == uuid), None)
+
+
+def _remake(host, found, undo):
+    """Destroyed and made with the uuid that it had: ndctl's own reconfiguration gives it another one."""
+    before = found.namespace
+    wanted = completed(found.entry, before)
+    old = wanted._replace(name=before.label, uuid=before.label_uuid, mode=before.mode, map=before.map, size=before.size, align=before.align,
+                          sector_size=before.sector_size)
+    if wanted.region.labels != "used":
+        contents.refuse_loss(host, before.name, wanted.who, True, "reconfigure")
+        undo.add("%s, as it was before" % wanted.who, _form, host, old, before.name)
+        _form(host, wanted, before.name)
+        return
+    _remove(host, found)
+    undo.add("%s, as it was before" % wanted.who, _create, host, old)
+    undo.add("%s" % wanted.who, _destroy_made, host, wanted.region, wanted.uuid)
+    _create(host, wanted)
+
+
+def _make(host, wanted, undo, stays):
+    inventory, wanted, namespace = now(host, wanted)
+    if wanted.region.labels == "blank" and labels_wanted(wanted):
+        _write_labels(host, inventory, wanted, stays)
+        inventory, wanted, namespace = now(host, wanted)
+    if wanted.region.labels != "used":
+        target = inventory.in_region(wanted.region)[0]
+        contents.refuse_loss(host, target.name, wanted.who, True)
+        undo.add(wanted.who, _unform, host, target.name)
+        _form(host, wanted._replace(mode=wanted.mode or "fsdax"), target.name)
+        return
+    step = unit(wanted.region, wanted.align)
+    wanted = wanted._replace(mode=wanted.mode or "fsdax", uuid=wanted.uuid or str(uuids.uuid4()), size=wanted.size or wanted.region.largest // step * step)
+    undo.add(wanted.who, _destroy_made, host, wanted.region, wanted.uuid)
+    _create(host, wanted)
+
+
+def _write_labels(host, inventory, wanted, stays):
+    """Empty labels in blank label areas. ndctl does that only while no region of the NVDIMMs is enabled."""
+    for entry in inventory.in_region(wanted.region):
+        contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, True)
+    host.run(["ndctl", "disable-region", wanted.region.name])
+    try:
+        # it refuses by itself where there are labels already
+        _tool(host, ["ndctl", "init-labels"] + list(wanted.region.dimms), "%s: its NVDIMMs took no labels" % wanted.who)
+        stays.append("done before that, and kept: empty labels written to the NVDIMMs of %s" % wanted.who)
+    finally:
+        with signals.deferred():
+            host.run(["ndctl", "enable-region", wanted.region.name])
+    region = next(region for region in nvdimm.regions(host) if region.name == wanted.region.name)
+    if region.labels != "used":
+        raise TestbedError("%s: labels were written, but the kernel does not use them" % wanted.who, remedy="see the kernel log, and ndctl check-labels")
+
+
+def _options(wanted):
+    argv = ["--mode", wanted.mode]
+    for option, value in (("--map", wanted.map), ("--align", wanted.align), ("--sector-size", wanted.sector_size)):
+        argv += [] if value is None else [option, str(value)]
+    return argv
+
+
+def _create(host, wanted):
+    argv = ["ndctl", "create-namespace", "--region", wanted.region.name, "--size", str(wanted.size), "--uuid", wanted.uuid]
+    _tool(host, argv + (["--name", wanted.name] if wanted.name else []) + _options(wanted), "%s could not be made" % wanted.who)
+
+
+def _form(host, wanted, name):
+    """Another mode for the one namespace of a region without labels."""
+    _tool(host, ["ndctl", "create-namespace", "--no-autolabel", "--force", "--reconfig", name] + _options(wanted), "%s could not be made" % wanted.who)
+
+
+def _unform(host, name):
+    host.run(["ndctl", "destroy-namespace", "--force", name])
+    host.run(["ndctl", "enable-namespace", name])
+
+
+def _destroy_made(host, region, uuid):
+    """What this call made, or what a failed attempt left: it is known by the uuid that was given to it."""
+    left = _by_label(host, region, uuid)
+    if left is not None:
+        host.run(["ndctl", "destroy-namespace", "--force", left.name])
+
+
+def _tool(host, argv, summary):
+    try:
+        return host.run(argv)
+    except signals.Interrupted:
+        raise
+    except TestbedError as exc:
+        raise TestbedError(summary, details=[exc.summary] + exc.details, remedy=exc.remedy or "the kernel log may say more")
