@@ -10,29 +10,37 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks impor
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import kernel, page_tables
 
 
-def refuse_astray(host, entries):
-    """Raise :class:`TestbedError` where the memmap of one of ``entries`` is not where it was asked for. Their blocks may be offline.
+def astray(host, entries):
+    """``{who: in words}`` of those entries whose memmap is not where it was asked for. Their blocks may be offline.
 
     :arg entries: each with ``who``, ``blocks`` and ``on_device``.
-    Nothing is raised where the tables cannot be read (lockdown, not x86-64, no /proc/kcore): memmap_facts has other proofs, once blocks are online.
+    Empty where the tables cannot be read (lockdown, not x86-64, no /proc/kcore): memmap_facts has other proofs, once blocks are online.
     """
     unit = block_size(host)
     ids = sorted(number for entry in entries for number in entry.blocks)
     try:
-        walk = page_tables.read_leaves(host, ids, unit)
-        located = page_tables.locate(read_blocks(host), walk.leaves, kernel.read_geometry(host, unit, walk.struct_page))
+        walk = page_tables.read_leaves(host, ids, unit) if ids else None
+        located = page_tables.locate(read_blocks(host), walk.leaves, kernel.read_geometry(host, unit, walk.struct_page)) if walk else {}
     except TestbedError:
-        return
+        return {}
     devices = {number: device for device in dax.read_all(host) if device.driver == "kmem" for number in dax.whole_blocks(device, unit)[0]}
+    found = {}
     for entry in entries:
-        for number in entry.blocks:
-            astray = located[number].placement != page_tables.SELF if entry.on_device else _on_a_device(located[number].runs, devices, unit)
-            if astray:
-                nodes = ", ".join("node %s" % node for node, unused in located[number].nodes)
-                raise TestbedError("%s: the kernel put the memmap of memory block %d on %s%s, wanted %s"
-                                   % (entry.who, number, nodes, "" if entry.on_device else ", on memory of a device", "the block itself" if entry.on_device else "DRAM"),
-                                   remedy="use memmap: dram" if entry.on_device else "put what is online in kernel zones of devices in the movable zone first")
+        for number in [number for number in entry.blocks if number in located]:
+            nodes = ", ".join(str(node) for node, unused in located[number].nodes)
+            if entry.on_device and located[number].placement != page_tables.SELF:
+                found[entry.who] = "the memmap of memory block %d lies on node %s, not in the block itself" % (number, nodes)
+            elif not entry.on_device and _touches(located[number].runs, devices, unit):
+                found[entry.who] = "the memmap of memory block %d lies on a device, on node %s" % (number, nodes)
+    return found
 
 
-def _on_a_device(runs, devices, unit):
+def refuse_astray(host, entries):
+    """Raise :class:`TestbedError` for the first of :func:`astray`."""
+    for who, words in astray(host, entries).items():
+        raise TestbedError("%s: %s, although the kernel was told otherwise and said nothing" % (who, words),
+                           remedy="see memmap_facts, and ask for the placement that this kernel can do")
+
+
+def _touches(runs, devices, unit):
     return any(number in devices for start, length in runs for number in range(start // unit, (start + length - 1) // unit + 1))

@@ -138,7 +138,9 @@ def check(host, wanted, divisions=(), check_mode=False):
     unit = block_size(host)
     for entry in [entry for entry in wanted if entry.on_device]:
         _check_self_hosting(host, entry, check_mode)
-    changes = [entry for entry in wanted if not is_as_wanted(host, entry)]
+    alike = [entry for entry in wanted if is_as_wanted(host, entry)]
+    astray = proven.astray(host, [entry for entry in alike if entry.on_device is not None])
+    changes = [entry for entry in wanted if entry not in alike or entry.who in astray]
     releases = _releases(changes, divisions, wanted, unit)
     lost = {}
     for release in releases:
@@ -150,7 +152,12 @@ def check(host, wanted, divisions=(), check_mode=False):
         everything = dax.read_all(host)
         going = {release.device.name for release in releases}
         for entry in to_dram:
-            preflight.refuse_drawn(host, entry.who, entry.region.node, [other for other in everything if other.name not in going], unit)
+            try:
+                preflight.refuse_drawn(host, entry.who, entry.region.node, [other for other in everything if other.name not in going], unit)
+            except TestbedError as exc:
+                if entry.who in astray:
+                    exc.details = exc.details + ["%s now, and keeps that from going offline; mode: devdax lets go of it" % astray[entry.who]]
+                raise exc
         preflight.refuse_unless_fits(host, sum(len(entry.blocks) for entry in to_dram) * unit, everything, unit)
     return changes, releases, lost
 
@@ -172,8 +179,9 @@ def _check_release(host, release):
     if release.device.driver == "kmem":
         awake = [block for block in read_blocks(host, release.blocks).values() if block.online]
         if awake and not release.may_offline:
-            raise TestbedError("%s: its memmap cannot move while memory blocks are online: %d of %d are, %d is the first"
-                               % (release.who, len(awake), len(release.blocks), awake[0].id), remedy="set offline: true to have them taken offline")
+            what = "its memmap cannot move" if release.becomes and release.becomes.mode == "system-ram" else "it cannot leave kmem"
+            raise TestbedError("%s: %s while memory blocks are online: %d of %d are, %d is the first"
+                               % (release.who, what, len(awake), len(release.blocks), awake[0].id), remedy="set offline: true to have them taken offline")
         return []
     if release.device.driver not in (None, "device_dax"):
         raise TestbedError("%s: its dax device is in use through %s" % (release.who, release.device.driver), remedy="release it first")
