@@ -50,9 +50,10 @@ def make_regions(done, blocks):
 
 
 @pytest.fixture(name="namespace", scope="module")
-def make_namespace(done):
+def make_namespace(controller, done):
+    """A devdax namespace of the whole NVDIMM. Returns the address where its dax device begins."""
     done("pmem_namespace", "namespaces", *MADE)
-    yield
+    yield next(start for start, device in controller.state(GUEST)["dax"].items() if device["driver"] == "device_dax")
     done("pmem_namespace", "namespaces", dict(MADE[0], state="absent", allow_data_loss=True))
 
 
@@ -78,65 +79,38 @@ def missing_pages(state, node, zone="Movable"):
     return counts["present"] - counts["managed"]
 
 
-def test_cxl_memory_both_ways(controller, regions, blocks, state):
-    reports = controller.four_steps(GUEST, "dax_device", devices=[dict(ONE, memmap="device"), dict(TWO, memmap="dram")])["devices"]
-    first = [report["first_block"] for report in reports]
-    blocks(dict(ONE, count="2"), dict(TWO, count="2"))
-    now = state()
-    assert hosted(now, first[0], first[0] + 1, first[1], first[1] + 1) == [SELF, SELF, NONE, NONE]
-    assert missing_pages(now, regions) == 2 * 512
-    assert [(now["devices"][serial]["driver"], now["devices"][serial]["knob"]) for serial in ("0x1", "0x2")] == [("kmem", "1"), ("kmem", "0")]
-    blocks(dict(ONE, state="offline"), dict(TWO, state="offline"))
+def test_every_origin_both_ways(controller, regions, namespace, blocks, state):
+    """Each device once with its memmap on itself and once in DRAM. Of QEMU's NVDIMM of 1 GiB the info block takes the first of 8 memory blocks."""
+    assert state()["dax"][SOFT["soft_reserved"]] == {"size": 1 << 30, "driver": "kmem", "knob": "0", "node": 1}, "the kernel's own choice"
+    for kinds in (("device", "dram", "dram", "device"), ("dram", "device", "device", "dram")):
+        wanted = [dict(names, memmap=memmap, offline=True) for names, memmap in zip((ONE, TWO, NAMESPACE, SOFT), kinds)]
+        reports = controller.four_steps(GUEST, "dax_device", devices=wanted)["devices"]
+        assert [report["blocks"] for report in reports] == [8, 4, 7, 8]
+        blocks(*[dict(names, count="1") for names in (ONE, TWO, NAMESPACE, SOFT)])
+        now = state()
+        assert hosted(now, *[report["first_block"] for report in reports]) == [{"device": SELF, "dram": NONE}[memmap] for memmap in kinds]
+        # one of the two CXL devices, which share a node, and either the namespace or the soft-reserved memory
+        assert missing_pages(now, regions) == 512
+        assert [missing_pages(now, report["node"]) for report in reports[2:]] == [{"device": 512, "dram": 0}[memmap] for memmap in kinds[2:]]
+        starts = ["%#x" % (now["devices"][serial]["start"]) for serial in ("0x1", "0x2")] + [namespace, SOFT["soft_reserved"]]
+        assert [(now["dax"][start]["driver"], now["dax"][start]["knob"]) for start in starts] == [
+            ("kmem", {"device": "1", "dram": "0"}[memmap]) for memmap in kinds]
+    blocks(*[dict(names, state="offline") for names in (ONE, TWO, SOFT)])
 
 
-def test_a_namespace_to_memory_and_back(controller, namespace, place, blocks, state):
-    """QEMU's NVDIMM of 1 GiB: its info block takes the first of 8 blocks."""
-    before = state()["dax"]
-    start = next(start for start, device in before.items() if device["driver"] == "device_dax")
-    report = controller.four_steps(GUEST, "dax_device", devices=[dict(NAMESPACE, memmap="dram")])["devices"][0]
-    assert (report["blocks"], report["unused_bytes"], report["first_block"]) == (7, report["size"] - (7 << 27), (int(start, 16) >> 27) + 1)
-    first = report["first_block"]
-    blocks(dict(NAMESPACE, count="1"))
-    now = state()
-    assert hosted(now, first) == [NONE]
-    assert (now["dax"][start]["driver"], now["dax"][start]["knob"], missing_pages(now, report["node"])) == ("kmem", "0", 0)
-
-    refused = controller.module(GUEST, "dax_device", devices=[dict(NAMESPACE, memmap="device")])
-    refused.refusal("namespace ram: its memmap cannot move while memory blocks are online", "offline: true")
-    place(dict(NAMESPACE, memmap="device", offline=True))
-    blocks(dict(NAMESPACE, count="1"))
-    now = state()
-    assert hosted(now, first) == [SELF]
-    assert (now["dax"][start]["knob"], missing_pages(now, report["node"])) == ("1", 512)
-
+def test_a_namespace_back_to_devdax(controller, namespace, state):
+    """Its memmap was written to it: from now on it holds data."""
     controller.four_steps(GUEST, "dax_device", devices=[dict(NAMESPACE, mode="devdax", offline=True)])
-    now = state()
-    assert now["dax"][start] == dict(before[start], knob="1")
-    assert first not in now["blocks"]
-
-    # a self-hosted memmap wrote to it, and nobody but its owner knows whether that matters
+    before = state()
+    assert before["dax"][namespace]["driver"] == "device_dax"
     refused = controller.module(GUEST, "dax_device", devices=[dict(NAMESPACE, memmap="dram")])
     refused.refusal("will not change namespace ram: it holds data", "allow_data_loss: true")
-    assert state()["dax"] == now["dax"]
-
-
-def test_soft_reserved_memory_both_ways(controller, place, blocks, state):
-    """The kernel gives it to kmem at boot, with the knob at 0."""
-    assert state()["dax"]["0x100000000"] == {"size": 1 << 30, "driver": "kmem", "knob": "0", "node": 1}
-    blocks(dict(SOFT, count="1"))
-    assert hosted(state(), 32) == [NONE]
-    controller.four_steps(GUEST, "dax_device", devices=[dict(SOFT, memmap="device", offline=True)])
-    blocks(dict(SOFT, count="2"))
-    now = state()
-    assert hosted(now, 32, 33) == [SELF, SELF]
-    assert missing_pages(now, 1) == 2 * 512
-    place(dict(SOFT, memmap="dram", offline=True))
-    assert state()["dax"]["0x100000000"]["knob"] == "0"
+    assert state() == before
 
 
 def test_parts_of_a_region(controller, place, blocks, state):
     parts = [{"size": "256M"}, {"size": "128M", "mode": "devdax"}, {"size": "all", "memmap": "dram"}]
-    controller.four_steps(GUEST, "dax_device", devices=[dict(SOFT, memmap="device", parts=parts)])
+    controller.four_steps(GUEST, "dax_device", devices=[dict(SOFT, memmap="device", offline=True, parts=parts)])
     blocks({"start": "0x100000000", "size": "256M"}, {"start": "0x118000000", "size": "128M"})
     now = state()
     assert hosted(now, 32, 33, 35) == [SELF, SELF, NONE]
@@ -145,15 +119,11 @@ def test_parts_of_a_region(controller, place, blocks, state):
     assert found == {"0x100000000": (256, "kmem", "1"), "0x110000000": (128, "device_dax", "0"), "0x118000000": (640, "kmem", "0")}
 
     # the first part stays as it is, online
-    refused = controller.module(GUEST, "dax_device", devices=[dict(SOFT, memmap="device", parts=parts[:1] + [{"size": "512M"}])])
-    refused.refusal("its dax device at 0x118000000: it cannot leave kmem while memory blocks are online: 1 of 5 are, 35 is the first")
     place(dict(SOFT, memmap="device", offline=True, parts=parts[:1] + [{"size": "512M"}]))
     now = state()
     assert hosted(now, 32, 33) == [SELF, SELF]
     assert now["dax"]["0x110000000"] == {"size": 512 << 20, "driver": "kmem", "knob": "1", "node": 1}
-
     place(dict(SOFT, offline=True, parts=[{"size": "all", "memmap": "dram"}]))
-    assert state()["dax"]["0x100000000"] == {"size": 1 << 30, "driver": "kmem", "knob": "0", "node": 1}
 
 
 def test_a_memmap_drawn_to_a_device(controller, regions, place, blocks, state):
