@@ -50,7 +50,10 @@ def parse(inventory, entry, check_mode=False):
         if region is None and not check_mode and entry["state"] != "absent":
             raise TestbedError("no region of persistent memory is made of memory device %s" % identity.describe_all(members),
                                remedy="make it with memlab.testbed.cxl_region, type pmem")
-    wanted = Wanted(keys[0], names, who, region, name, _uuid(uuid, who), entry["state"], entry.get("mode"), entry.get("map"),
+    uuid = _uuid(uuid, who)
+    if region is not None and region.labels != "used" and uuid is not None and uuid in [found.info_uuid for found in inventory.in_region(region)]:
+        uuid = None  # its info block's, by which ndctl shows it: the whole region is meant
+    wanted = Wanted(keys[0], names, who, region, name, uuid, entry["state"], entry.get("mode"), entry.get("map"),
                     *[_bytes(entry.get(key), "%s of the %s" % (key, who)) for key in ("size", "align", "sector_size")],
                     allow=bool(entry.get("allow_data_loss")))
     _check_words(wanted)
@@ -66,6 +69,13 @@ def _uuid(text, who):
         raise TestbedError("%s: %r is not a uuid" % (who, text))
 
 
+def _is_uuid(text):
+    try:
+        return bool(uuids.UUID(text))
+    except ValueError:
+        return False
+
+
 def _bytes(value, what):
     if value is None or str(value).lower() == "all" and what.startswith("size"):
         return None
@@ -79,6 +89,8 @@ def _check_words(wanted):
     """What is wrong by itself, whatever the machine is."""
     if wanted.name is not None and not 0 < len(wanted.name.encode("utf-8")) <= NAME_BYTES or wanted.name and not wanted.name.isprintable():
         raise TestbedError("a namespace's name has 1 to %d bytes and is printable, this is not: %.80r" % (NAME_BYTES, wanted.name))
+    if wanted.name is not None and (re.fullmatch(r"namespace[0-9]+\.[0-9]+", wanted.name) or _is_uuid(wanted.name)):
+        raise TestbedError("%s is no name for a namespace: %s" % (wanted.name, "it is a uuid" if _is_uuid(wanted.name) else "it is the kernel's own numbering"))
     mode = wanted.mode or "fsdax"
     for key in ("map", "align"):
         if getattr(wanted, key) is not None and mode not in ("fsdax", "devdax"):
@@ -173,6 +185,8 @@ def _plan(host, inventory, wanted, room):
     _check_labels(wanted)
     if namespace is None or region.labels != "used" and namespace.mode == "raw" and wanted.mode != "raw":
         _check_writable(wanted)
+        if region.labels == "blank" and _labels_wanted(wanted):
+            _check_alone(inventory, wanted)
         _check_fit(host, wanted, room)
         lost = []
         for entry in [] if region.labels == "used" else inventory.in_region(region):
@@ -208,6 +222,13 @@ def _completed(wanted, namespace):
 def _check_writable(wanted):
     if wanted.region.read_only:
         raise TestbedError("%s: its region is read-only" % wanted.who)
+
+
+def _check_alone(inventory, wanted):
+    shared = [region for region in inventory.regions if set(region.dimms) & set(wanted.region.dimms)]
+    if len(shared) > 1:
+        raise TestbedError("%s: its NVDIMMs belong to %d regions, and new labels would be those of all" % (wanted.who, len(shared)),
+                           remedy="write them with ndctl init-labels while nothing is in use")
 
 
 def _check_labels(wanted):
@@ -254,7 +275,8 @@ def _check_fit(host, wanted, room):
     if size is None:
         size = largest // step * step if region.labels == "used" or _labels_wanted(wanted) else region.size
         if size < least:
-            raise TestbedError("%s: its region has %s left, too little: a %s namespace here needs %s" % (wanted.who, format_size(largest), mode, format_size(least)))
+            raise TestbedError("%s: its region has %s left, too little: a %s namespace here needs %s"
+                               % (wanted.who, format_size(largest), mode, format_size(least)))
     if size % step:
         nearest = [count for count in (size // step * step, (size // step + 1) * step) if least <= count <= largest]
         raise TestbedError("%s: size %s is not a multiple of %s, the alignment of its region" % (wanted.who, format_size(size), format_size(step)),
@@ -289,8 +311,7 @@ def change(host, plans):
     """Remove, make anew, make. Raises :class:`TestbedError`: what this call made is gone again then, and the details say what stays."""
     undo, stays = session.Undo(), []
     try:
-        for module in DRIVERS:
-            _load(host, module)
+        _load_drivers(host)
         for found in plans:
             if found.action == "remove":
                 _remove(host, found)
@@ -309,10 +330,10 @@ def change(host, plans):
         raise exc
 
 
-def _load(host, module):
-    """A driver that is built in, or not there at all, shows itself when it is needed."""
+def _load_drivers(host):
+    """One that is not there at all shows itself when it is needed."""
     try:
-        host.run(["modprobe", "-q", module])
+        host.run(["modprobe", "-q", "-a"] + list(DRIVERS))
     except signals.Interrupted:
         raise
     except TestbedError:
@@ -332,7 +353,13 @@ def _now(host, wanted):
 def _remove(host, found):
     """Destroy one namespace. Looked at again first: what was free of use may be in use by now."""
     contents.refuse_loss(host, found.namespace.name, found.entry.who, True, "remove")
-    _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
+    try:
+        _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
+    except TestbedError as exc:
+        undo = session.Undo()
+        undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
+        exc.details = exc.details + (undo.run() if found.namespace.enabled else [])
+        raise exc
     if found.entry.region.labels != "used":
         host.run(["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it
     elif _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
@@ -381,10 +408,6 @@ def _write_labels(host, inventory, wanted, stays):
     """Empty labels in blank label areas. ndctl does that only while no region of the NVDIMMs is enabled."""
     for entry in inventory.in_region(wanted.region):
         contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, True)
-    shared = [region for region in inventory.regions if set(region.dimms) & set(wanted.region.dimms)]
-    if len(shared) > 1:
-        raise TestbedError("%s: its NVDIMMs belong to %d regions, and new labels would be those of all" % (wanted.who, len(shared)),
-                           remedy="write them with ndctl init-labels while nothing is in use")
     host.run(["ndctl", "disable-region", wanted.region.name])
     try:
         # it refuses by itself where there are labels already
@@ -491,9 +514,12 @@ def _proven(host, found):
         return status(found.entry, None)
     wanted, namespace = _now(host, found.entry)[1:]
     report = status(wanted, namespace)
+    different = differences(wanted, namespace) if wanted.state != "absent" and namespace is not None else []
+    if found.action == "enable" and (different or report["state"] == "absent"):
+        raise TestbedError("%s was disabled and is enabled now, but has %s" % (wanted.who, "; ".join(different) or "mode raw"),
+                           remedy="state: reconfigured makes it anew, and loses what it holds")
     if (report["state"] == "present") != (wanted.state != "absent"):
         raise TestbedError("%s is %s after all" % (wanted.who, report["state"]))
-    different = differences(wanted, namespace) if wanted.state != "absent" else []
     if different or wanted.state != "absent" and not namespace.enabled:
         raise TestbedError("%s has come out as something else: %s" % (wanted.who, "; ".join(different) or "it is disabled"))
     return report
