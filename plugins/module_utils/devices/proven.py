@@ -32,9 +32,12 @@ def astray(host, entries):
         for number in [number for number in entry.blocks if number in located]:
             nodes = ", ".join(str(node) for node, unused in located[number].nodes)
             if entry.on_device and located[number].placement != page_tables.SELF:
-                found[entry.who] = "the memmap of memory block %d lies on node %s, not in the block itself" % (number, nodes)
+                words = "the memmap of memory block %d lies on node %s, not in the block itself" % (number, nodes)
             elif not entry.on_device and _touches(located[number].runs, devices, unit):
-                found[entry.who] = "the memmap of memory block %d lies on a device, on node %s" % (number, nodes)
+                words = "the memmap of memory block %d lies on a device, on node %s" % (number, nodes)
+            else:
+                continue
+            found.setdefault(entry.who, words)
     return found
 
 
