@@ -17,13 +17,14 @@ from ansible_collections.memlab.testbed.tests.synthetic.nvdimms import NdHost
 MODULES = "ansible_collections.memlab.testbed.plugins.modules."
 WORD = st.one_of(st.sampled_from(["1", "0x2", "0000:0d:00.0", "mem0", "all", "512M", "128M", "8", "", "online", "0xb90000000", "decoder0.0"]),
                  st.text(max_size=8), st.integers(), st.floats(), st.none(), st.booleans())
-CHOICE = st.sampled_from(["present", "absent", "online", "offline", "device", "dram", "movable", "kernel"])
-KEY = st.sampled_from(["memory_devices", "state", "size", "root_decoder", "memmap", "offline", "mode", "node", "start", "zone", "count", "type", "granularity",
-                       "allow_data_loss", "junk"])
+CHOICE = st.sampled_from(["devdax", "system-ram", "present", "absent", "online", "offline", "device", "dram", "movable", "kernel"])
+KEY = st.sampled_from(["memory_devices", "namespace", "soft_reserved", "parts", "allow_data_loss", "state", "size", "root_decoder", "memmap", "offline", "mode",
+                       "node", "start", "zone", "count", "type", "granularity", "junk"])
+PARTS = st.lists(st.fixed_dictionaries({"size": WORD}, optional={"mode": CHOICE, "memmap": CHOICE}), max_size=3)
 ENTRY = st.dictionaries(KEY, st.one_of(WORD, st.lists(WORD, max_size=3), CHOICE))
 LIKELY = st.fixed_dictionaries({"memory_devices": st.lists(st.sampled_from(["1", "2", "0x1", "9", "0000:41:00.0", "mem0"]), max_size=2)},
                                optional={"size": WORD, "count": WORD, "type": st.sampled_from(["ram", "pmem"]), "granularity": WORD,
-                                         "memmap": st.sampled_from(["device", "dram"]), "offline": st.booleans(),
+                                         "memmap": st.sampled_from(["device", "dram"]), "offline": st.booleans(), "parts": PARTS,
                                          "state": st.sampled_from(["present", "absent", "online", "offline"]), "zone": st.sampled_from(["movable", "kernel"])})
 
 

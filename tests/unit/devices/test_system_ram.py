@@ -246,14 +246,15 @@ def test_policy_changed_meanwhile_is_theirs_and_an_error(made):
 
 
 def test_device_with_another_driver(made):
-    os.makedirs(made.path("/sys/bus/dax/drivers/device_dax"), exist_ok=True)
-    os.symlink("../drivers/device_dax", made.path("/sys/bus/dax/devices/dax0.0/driver"))
-    with pytest.raises(TestbedError, match="in use through device_dax: release it first"):
+    os.makedirs(made.path("/sys/bus/dax/drivers/fsdev_dax"), exist_ok=True)
+    os.symlink("../drivers/fsdev_dax", made.path("/sys/bus/dax/devices/dax0.0/driver"))
+    with pytest.raises(TestbedError, match="in use through fsdev_dax: release it first"):
         system_ram.apply(made, wanted())
 
 
 def test_device_smaller_than_a_block(made):
     made.put("/sys/bus/dax/devices/dax0.0/mapping0/end", "%#x" % (0xa90000000 + (64 << 20) - 1))
+    made.put("/sys/bus/dax/devices/dax0.0/../dax_region/size", str(64 << 20))
     with pytest.raises(TestbedError, match="holds no whole memory block of 128M"):
         system_ram.apply(made, wanted())
 
