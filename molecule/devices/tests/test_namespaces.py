@@ -203,7 +203,7 @@ def test_a_change_leaves_its_neighbours_as_they_are(controller, guest, digests):
 
 
 def test_the_facts_show_them(controller, guest):
-    done = controller.module(GUEST, "memmap_facts")
+    done = controller.module(GUEST, "memmap_facts", gather="ranges")
     facts = {entry["label"]: entry for entry in done.result["ansible_facts"]["memmap"]["namespaces"]}
     assert {name: (facts[name]["mode"], facts[name]["map"]) for name in ("store", "quick", "fast", "ram")} == {
         name: MODES[name][:2] for name in ("store", "quick", "fast", "ram")}
