@@ -114,7 +114,7 @@ def test_amount(gathered, declared, amount, online, fine):
     assert all("blocks online" in message for message in found)
 
 
-@pytest.mark.parametrize("amount, why", [(5, "5 blocks are wanted"), ("100M", "not a multiple"), ("lots", "not a size")])
+@pytest.mark.parametrize("amount, why", [(5, "5 blocks are wanted"), ("100M", "not a multiple"), ("lots", "amount: 'lots' is not all")])
 def test_impossible_amount(gathered, declared, amount, why):
     declared[0]["amount"] = amount
     (message,) = failed(gathered(), declared)
@@ -197,15 +197,15 @@ def test_no_facts(facts, declared):
 
 @pytest.mark.parametrize("entries, words", [
     ("0x1", "are not a list"),
-    (["0x1"], "memory device 1 of the desired ones is not a dictionary"),
-    ([{"memmap": "dram"}], "serial is missing"),
+    (["0x1"], "memory device 1 of the declared ones: it is not a dictionary"),
+    ([{"memmap": "dram"}], "name its memory in one way: serial, memory_devices, nvdimms, soft_reserved; found none of them"),
     ([{"serial": 1}], "memmap is missing"),
     ([{"serial": 1, "memmap": "ram"}], "memmap is 'ram', wanted device or dram"),
     ([{"serial": 1, "memmap": "dram", "zone": "Normal"}], "zone is 'Normal', wanted movable or kernel"),
     ([{"serial": 1, "memmap": "dram", "zones": "kernel"}], "unknown key zones"),
     ([{"serial": "mem0", "memmap": "dram"}], "the kernel's own numbering"),
     ([{"serial": 1, "memmap": "dram", "size": "big"}], "is not a size"),
-    ([{"serial": 1, "memmap": "dram"}, {"serial": "0x1", "memmap": "device"}], "memory device 2 of the desired ones: 0x1 is there twice"),
+    ([{"serial": 1, "memmap": "dram"}, {"serial": "0x1", "memmap": "device"}], "memory device 2 of the declared ones (0x1): memory device 0x1 is there twice"),
 ])
 def test_mistakes_in_the_inventory(gathered, entries, words):
     (message,) = failed(gathered(), entries)
