@@ -1,0 +1,47 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What keeps memory from kmem between early boot and the service: the dax bus does not bind new devices by itself, and says what it did before.
+
+A unit that runs before udev's first events sets this; see :mod:`units`.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, lock
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+
+# What drivers_autoprobe was, for as long as the hold lasts.
+MARK = lock.DIRECTORY + "/at-boot"
+
+
+def release(host):
+    """End the hold, where there is one. Raises :class:`TestbedError`."""
+    before = host.read_optional(MARK)
+    if before is None:
+        return False
+    try:
+        if before in ("0", "1") and host.exists(holds.AUTOPROBE):
+            host.write(holds.AUTOPROBE, before)
+    except OSError as exc:
+        raise TestbedError("cannot set %s to %s (%s)" % (holds.AUTOPROBE, before, errno_name(exc.errno)))
+    _forget(host)
+    return True
+
+
+def hand_over(host):
+    """Leave the hold as it is, in the care of the next run of a module, which ends what it finds noted. True where there was one."""
+    before = host.read_optional(MARK)
+    if before is None:
+        return False
+    if before == "1":
+        holds.note(host, holds.AUTOPROBE, before, "0")
+    _forget(host)
+    return before == "1"
+
+
+def _forget(host):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(host.path(MARK))
