@@ -8,7 +8,6 @@ memory block goes online, and what went online before a failure is taken offline
 """
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -34,41 +33,34 @@ def main():
     """The service's whole run. Returns its exit code."""
     host = Host()
     try:
-        with _at_the_end(host):
-            for line in apply(host, _declared(host)):
-                _say(INFO, line)
+        lines = apply(host, _declared(host))
+        # What has kept dax devices from their drivers since early boot ends where all is well. Otherwise it stays, until a module runs here.
+        hold.release(host)
     except signals.Interrupted as exc:
-        return _failed(exc, "the time that the service has (TimeoutStartSec) is over, or somebody stopped it")
+        return _failed(host, exc, "the time that the service has (TimeoutStartSec) is over, or somebody stopped it")
     except TestbedError as exc:
-        return _failed(exc)
-    except Exception as exc:  # no traceback reaches a reader; that nothing goes online still has to be said
-        return _failed(TestbedError("an error of this service itself: %s: %s" % (type(exc).__name__, exc)))
+        return _failed(host, exc)
+    except Exception as exc:  # pylint: disable=broad-except
+        # no traceback reaches a reader; that nothing goes online still has to be said
+        return _failed(host, TestbedError("an error of this service itself: %s: %s" % (type(exc).__name__, " ".join(str(exc).split()))))
+    for line in lines:
+        _say(INFO, line)
     return 0
 
 
-def _failed(exc, *more):
-    """The first line says it all, since `systemctl status` shows few."""
+def _failed(host, exc, *more):
+    """The first line says it all, since ``systemctl status`` shows few."""
     lines = str(exc).splitlines() + list(more)
+    if os.geteuid() == 0 and hold.hand_over(host):
+        lines.append("new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE)
     _say(ERROR, "declared memory stays offline: %s" % lines[0])
     for line in lines[1:]:
-        _say(ERROR, line)
+        _say(WARNING, line)
     return 1
 
 
 def _say(level, line):
     sys.stderr.write("%s%s\n" % (level, line))
-
-
-@contextlib.contextmanager
-def _at_the_end(host):
-    """What keeps dax devices from their drivers since early boot ends when all is well. Otherwise it stays, for the next run of a module to end."""
-    try:
-        yield
-    except BaseException:
-        if os.geteuid() == 0 and hold.hand_over(host):
-            _say(WARNING, "new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE)
-        raise
-    hold.release(host)
 
 
 def _declared(host):
@@ -126,7 +118,7 @@ def _when_it_would_do(host, made, plan, seconds):
         return True
 
     try:
-        host.wait_until(would_do, "what is declared", timeout=seconds, interval=0.25)
+        host.wait_until(would_do, "what is declared", timeout=seconds, interval=1.0)
     except signals.Interrupted:
         raise
     except TestbedError:
