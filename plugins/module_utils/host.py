@@ -9,9 +9,12 @@ machine (``root="/"``) and on a recorded tree (any other root), where writing an
 from __future__ import annotations
 
 import contextlib
+import errno
+import mmap
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import time
 
@@ -102,6 +105,48 @@ class Host(object):
     def open_binary(self, name):
         """A :class:`BinaryFile` for reading parts of a large file. Raises ``OSError``: callers give the errno its meaning."""
         return BinaryFile(self.path(name))
+
+    def device_number(self, name):
+        """``("block", "259:0")`` or ``("char", "252:1")`` for a device file or a link to one, as in ``/proc/1/fd``; ``None`` for anything else."""
+        try:
+            found = os.stat(self.path(name))
+        except OSError:
+            return None
+        kind = "block" if stat.S_ISBLK(found.st_mode) else "char" if stat.S_ISCHR(found.st_mode) else None
+        return kind and (kind, "%d:%d" % (os.major(found.st_rdev), os.minor(found.st_rdev)))
+
+    def is_claimed(self, name):
+        """Whether something (a mount, swap, device-mapper, md, a program) holds a block device for itself alone. Raises :class:`TestbedError`."""
+        try:
+            os.close(os.open(self.path(name), os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+        except OSError as exc:
+            if exc.errno == errno.EBUSY:
+                return True
+            raise TestbedError("cannot open %s (%s)" % (name, errno_name(exc.errno)))
+        return False
+
+    def first_filled(self, name, offsets, length, mapped=None):
+        """The first of ``offsets`` at which ``length`` bytes are not all zero, or ``None``.
+
+        :arg mapped: size of a device that can only be mapped, not read; ``None`` for one that can be read.
+        Raises ``OSError``. A child looks: memory that is broken kills whoever touches its mapping.
+        """
+        receiver, sender = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(receiver)
+            _look_for_filled(sender, self.path(name), offsets, length, mapped)
+        os.close(sender)
+        try:
+            with os.fdopen(receiver, "rb") as stream:
+                answer = stream.read().split()
+        finally:
+            status = os.waitpid(child, 0)[1]
+        if status or not answer:
+            raise OSError(errno.EIO, "a look at it ended by signal %d" % os.WTERMSIG(status) if status else "no answer")
+        if answer[0] == b"errno":
+            raise OSError(int(answer[1]), os.strerror(int(answer[1])))
+        return int(answer[1]) if answer[0] == b"at" else None
 
     def read_int(self, name, base=0):
         """A number in a file; ``base`` 0 accepts decimal and 0x. Raises :class:`TestbedError`."""
@@ -204,6 +249,10 @@ class BinaryFile(object):
     def __exit__(self, *unused):
         os.close(self._descriptor)
 
+    def size(self):
+        """Bytes, of a file or a block device."""
+        return os.lseek(self._descriptor, 0, os.SEEK_END)
+
     def read_at(self, offset, size):
         """At most ``size`` bytes at ``offset``, fewer at the end of what the kernel will give. Raises ``OSError``."""
         data = os.pread(self._descriptor, size, offset)
@@ -213,6 +262,29 @@ class BinaryFile(object):
                 break
             data += more
         return data
+
+
+def _look_for_filled(sender, path, offsets, length, mapped):
+    """The child's part of :meth:`Host.first_filled`. Never returns."""
+    answer = b"zero"
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        zeros = bytes(length)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        window = None if mapped is None else mmap.mmap(descriptor, mapped, mmap.MAP_SHARED, mmap.PROT_READ)
+        for offset in offsets:
+            found = os.pread(descriptor, length, offset) if window is None else window[offset:offset + length]
+            if found != zeros[:len(found)]:
+                answer = b"at %d" % offset
+                break
+    except OSError as exc:
+        answer = b"errno %d" % (exc.errno or errno.EIO)
+    except Exception:  # nothing of the parent's may run in the child
+        answer = b"errno %d" % errno.EIO
+    finally:
+        os.write(sender, answer)
+        os._exit(0)
 
 
 def _shown(argv):
