@@ -25,6 +25,12 @@ options:
         description: Memory devices of a region by serial number or PCI address, as for M(memlab.testbed.cxl_region).
         type: list
         elements: str
+      namespace:
+        description: A devdax namespace by its name or its uuid, as for M(memlab.testbed.dax_device).
+        type: str
+      soft_reserved:
+        description: Soft-reserved memory by the physical address where it begins, as for M(memlab.testbed.dax_device).
+        type: str
       node:
         description: All memory blocks of a memory node.
         type: int
@@ -178,6 +184,8 @@ def main():
                 "type": "list", "elements": "dict", "required": True,
                 "options": {
                     "memory_devices": {"type": "list", "elements": "str"},
+                    "namespace": {"type": "str"},
+                    "soft_reserved": {"type": "str"},
                     "node": {"type": "int"},
                     "start": {"type": "str"},
                     "size": {"type": "str"},
@@ -185,8 +193,8 @@ def main():
                     "zone": {"type": "str", "choices": ["movable", "kernel"], "default": "movable"},
                     "count": {"type": "str", "default": "all"},
                 },
-                "mutually_exclusive": [["memory_devices", "node", "start"]],
-                "required_one_of": [["memory_devices", "node", "start"]],
+                "mutually_exclusive": [["memory_devices", "namespace", "soft_reserved", "node", "start"]],
+                "required_one_of": [["memory_devices", "namespace", "soft_reserved", "node", "start"]],
                 "required_together": [["start", "size"]],
             },
             "block_timeout": {"type": "float", "default": 60},

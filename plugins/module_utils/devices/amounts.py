@@ -7,8 +7,8 @@ from __future__ import annotations
 import collections
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, identity
-from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax
+from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import KEYS, Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_nodes, block_size, blocks_of_range, numbered
@@ -79,13 +79,13 @@ def targets(host, entries, found):
 
 def _place(host, inventory, entry, unit, check_mode):
     """Where one entry's blocks are. Raises :class:`TestbedError`."""
-    ways = [key for key in ("memory_devices", "node", "start") if entry.get(key) is not None]
+    ways = [key for key in KEYS + ("node", "start") if entry.get(key) is not None]
     if len(ways) != 1:
-        raise TestbedError("name blocks in one way: memory_devices, or node, or start and size; found %s" % (", ".join(ways) or "none of them"))
+        raise TestbedError("name blocks in one way: %s, or node, or start and size; found %s" % (", ".join(KEYS), ", ".join(ways) or "none of them"))
     if (entry.get("size") is not None) != (ways[0] == "start"):
         raise TestbedError("start and size go together, and with nothing else")
-    if ways[0] == "memory_devices":
-        return _device_blocks(host, inventory, entry["memory_devices"], unit, check_mode)
+    if ways[0] in KEYS:
+        return _device_blocks(inventory.dax_region(entry, check_mode), unit, check_mode)
     if ways[0] == "node":
         base = "/sys/devices/system/node/node%d" % entry["node"]
         if not host.exists(base):
@@ -106,27 +106,21 @@ def _place(host, inventory, entry, unit, check_mode):
     return Place("range %#x+%s" % (start, format_size(size)), {"start": "%#x" % start, "size": size}, unit, ids, nodes, False)
 
 
-def _device_blocks(host, inventory, names, unit, check_mode):
-    members = inventory.members(names)
-    who = "memory device %s" % identity.describe_all(members)
-    named = {"memory_devices": list(names)}
-    if check_mode and inventory.region(members) is None:
-        return Place(who, named, unit, [], [], True)
-    device = dax.read(host, inventory.dax_name(members))
-    ids = dax.whole_blocks(device, unit)[0]
-    if device.driver != "kmem":
-        if check_mode:
-            return Place(who, named, unit, ids, [device.node], True)
-        raise TestbedError("%s is not system RAM: its dax device is with %s" % (who, device.driver or "no driver"),
-                           remedy="give it to kmem with memlab.testbed.dax_device")
-    return Place(who, named, unit, ids, [device.node], False)
+def _device_blocks(region, unit, check_mode):
+    """All blocks of the region's dax devices that kmem has."""
+    memory = [device for device in region.devices if device.driver == "kmem"]
+    if memory or check_mode:
+        ids = [number for device in memory or region.devices for number in dax.whole_blocks(device, unit)[0]]
+        return Place(region.who, region.named, unit, ids, [] if region.place is None else [region.node], not memory)
+    raise TestbedError("%s is not system RAM: its dax device is with %s" % (region.who, next((device.driver for device in region.devices if device.driver), "no driver")),
+                       remedy="give it to kmem with memlab.testbed.dax_device")
 
 
 def _keep_boot_memory(host, found):
     """Memory that no dax device brought is not moved from zone to zone: that would take the running system's own memory offline."""
     hot = None
     for target in found:
-        if "memory_devices" in target.place.named or not target.amount:
+        if set(KEYS).intersection(target.place.named) or not target.amount:
             continue
         if hot is None:
             hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, target.place.unit)[0]}
@@ -187,4 +181,4 @@ def report(target, results):
 
 def outline(entry):
     """The part of a report that is declared, for a diff."""
-    return {key: entry[key] for key in ("memory_devices", "node", "start", "size", "online", "zones") if key in entry}
+    return {key: entry[key] for key in KEYS + ("node", "start", "size", "online", "zones") if key in entry}

@@ -13,6 +13,7 @@ import errno
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range
 
 BUS = "/sys/bus/dax"
 BOOT_PARAMETER = "/sys/module/memory_hotplug/parameters/memmap_on_memory"
@@ -38,16 +39,20 @@ def read_all(host):
     return [read(host, name) for name in host.listdir(BUS + "/devices")]
 
 
+def size(device):
+    """Bytes of a device."""
+    return sum([last + 1 - first for first, last in device.ranges])
+
+
 def whole_blocks(device, block_size):
     """Ids of the memory blocks that kmem makes of a device, and the bytes it leaves unused.
 
     kmem trims every range to whole blocks (drivers/dax/kmem.c:dax_kmem_range, 6.1 to 7.3).
     """
-    blocks, total = [], 0
+    blocks = []
     for first, last in device.ranges:
-        total += last + 1 - first
-        blocks.extend(range(-(-first // block_size), (last + 1) // block_size))
-    return blocks, total - len(blocks) * block_size
+        blocks.extend(blocks_of_range(first, last + 1 - first, block_size))
+    return blocks, size(device) - len(blocks) * block_size
 
 
 def boot_parameter(host):
@@ -110,26 +115,74 @@ def probe_self_hosting(host, device):
 
 
 def bind(host, name, driver="kmem"):
-    """Give an unbound device to ``driver``. Raises :class:`TestbedError`: nothing is bound then."""
-    _move(host, name, "bind", driver)
+    """Give an unbound device, and no other, to ``driver``, whatever kind of device it is. Raises :class:`TestbedError`: nothing is bound then.
+
+    ``auto_online_blocks`` must be held at ``offline``: see :func:`_bind_by_name`.
+    """
+    try:
+        _write_driver(host, name, driver, "bind")
+    except OSError as exc:
+        if exc.errno != errno.ENODEV:
+            raise _refused(name, "bind", driver, exc)
+        _bind_by_name(host, name, driver)
     if host.link_name("%s/devices/%s/driver" % (BUS, name)) != driver:
         raise TestbedError("%s took no device %s although it said so" % (driver, name))
 
 
+def _bind_by_name(host, name, driver):
+    """For a kind of device that the driver does not take by itself: kmem and NVDIMM, device_dax and CXL or hmem; on 6.1 kmem and all.
+
+    Writing ``new_id`` attaches every unbound device that the driver takes (drivers/dax/bus.c:do_id_store, 6.1 to 7.3), so those are
+    released again at once. The name is taken off the driver's list, or the device would come to it again whenever it is free.
+    """
+    free = {device.name for device in read_all(host) if device.driver is None and device.name != name}
+    try:
+        _write_driver(host, name, driver, "new_id")
+        try:
+            for other in read_all(host):
+                if other.name in free and other.driver is not None:
+                    leave(host, other)
+            if host.link_name("%s/devices/%s/driver" % (BUS, name)) is None:
+                # new_id hides why a driver refused, bind does not
+                _write_driver(host, name, driver, "bind")
+        finally:
+            _write_driver(host, name, driver, "remove_id")
+    except OSError as exc:
+        raise _refused(name, "bind", driver, exc)
+
+
 def unbind(host, name, driver):
     """Take a device from ``driver``. For kmem every block must be offline: otherwise the kernel leaks the range until reboot."""
-    _move(host, name, "unbind", driver)
+    try:
+        _write_driver(host, name, driver, "unbind")
+    except OSError as exc:
+        raise _refused(name, "unbind", driver, exc)
 
 
-def _move(host, name, action, driver):
+def leave(host, device):
+    """As :func:`unbind`, unless the kernel might crash: drivers/dax/kmem.c:dev_dax_kmem_remove of 6.12 follows a null pointer for a range that was not added.
+
+    ``device`` is as read after it was bound.
+    """
+    missing = device.driver == "kmem" and set(whole_blocks(device, block_size(host))[0]).difference(block_ids(host))
+    if missing and not host.exists("%s/devices/%s/state" % (BUS, device.name)):
+        raise TestbedError("%s was added in part, and the kernel may crash when it is released: it stays with kmem" % device.name)
+    unbind(host, device.name, device.driver)
+
+
+def _write_driver(host, name, driver, action):
     path = "%s/drivers/%s/%s" % (BUS, driver, action)
     try:
         host.write(path, name)
     except FileNotFoundError:
-        raise TestbedError("the driver %s is not loaded" % driver, remedy="the kernel needs CONFIG_DEV_DAX_KMEM" if driver == "kmem" else None)
-    except OSError as exc:
-        raise TestbedError("%s: %s of %s failed (%s)" % (name, action, driver, errno_name(exc.errno)), remedy=_BIND_REMEDIES.get(exc.errno))
+        raise TestbedError("the driver %s is not loaded" % driver, remedy="the kernel needs %s" % _OPTIONS.get(driver, "it"))
 
+
+def _refused(name, action, driver, exc):
+    return TestbedError("%s: %s of %s failed (%s)" % (name, action, driver, errno_name(exc.errno)), remedy=_BIND_REMEDIES.get(exc.errno))
+
+
+_OPTIONS = {"kmem": "CONFIG_DEV_DAX_KMEM", "device_dax": "CONFIG_DEV_DAX"}
 
 _BIND_REMEDIES = {
     errno.ENODEV: "the driver does not take this kind of device",
@@ -137,6 +190,7 @@ _BIND_REMEDIES = {
     errno.ENOMEM: "there was no memory for the memmap",
     errno.EBUSY: "its address range is in use; a range whose blocks were online when the device was last unbound stays so until reboot",
     errno.EEXIST: "its address range is memory already",
+    errno.ENXIO: "the device has no bytes",
     errno.EINVAL: "the device has no target node, or its range cannot be made memory; the kernel log says which",
     errno.E2BIG: "the range lies beyond what the kernel can address",
     errno.ERANGE: "the range lies beyond what the kernel can address",

@@ -1,11 +1,31 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From the memory devices that a task names to the region and the dax device they make up now."""
+"""From what a task names, memory devices, a namespace or a soft-reserved range, to the dax region and the dax devices that it is now."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, identity
+import collections
+import os
+import re
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, identity
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+ND = "/sys/bus/nd/devices"
+
+# the ways to name a dax region; a task's entry uses exactly one
+KEYS = ("memory_devices", "namespace", "soft_reserved")
+
+# {key: value} as the task named it; what to call it; directory of its attributes (Documentation/ABI/testing/sysfs-bus-dax), None before its
+# region is made; first byte or None where nothing tells; bytes; node its memory goes to; its dax.DaxDevices that have bytes, by address
+DaxRegion = collections.namedtuple("DaxRegion", "named who place start size node devices")
+
+# the kernel's name; mode as the kernel calls it; name in its label or None; uuids of its label and of its info block; name of its device on the nd bus
+Namespace = collections.namedtuple("Namespace", "device mode name uuids holder")
+
+_ADDRESS = re.compile("0x[0-9a-f]{1,16}")
+_KERNEL_NAME = re.compile(r"(namespace|dax|pmem|region|nmem)[0-9.]+")
+_SOFT_RESERVED = re.compile(r"^ *([0-9a-f]+)-([0-9a-f]+) : Soft Reserved$", re.MULTILINE)
 
 
 class Inventory(object):
@@ -39,11 +59,117 @@ class Inventory(object):
                                    remedy="name exactly those devices in that order, or remove that region first")
         return None
 
-    def dax_name(self, members):
-        """Name of the one dax device of these memory devices' region. Raises :class:`TestbedError` where there is no region or not one device."""
+    def dax_region(self, entry, may_be_missing=False):
+        """The :class:`DaxRegion` that one entry of a task names. Raises :class:`TestbedError`.
+
+        :arg may_be_missing: True where what an earlier step makes need not be there (check mode): such a region has no ``place``.
+        """
+        ways = [key for key in KEYS if entry.get(key) is not None]
+        if len(ways) != 1:
+            raise TestbedError("name a dax region in one way, by %s; found %s" % (" or ".join(KEYS), " and ".join(ways) or "none of them"))
+        return getattr(self, "_by_" + ways[0])(entry[ways[0]], may_be_missing)
+
+    def _by_memory_devices(self, texts, may_be_missing):
+        members = self.members(texts)
+        who = "memory device %s" % identity.describe_all(members)
         region = self.region(members)
+        named = {"memory_devices": list(texts)}
         if region is None:
-            raise TestbedError("no region is made of memory device %s" % identity.describe_all(members), remedy="make it with memlab.testbed.cxl_region")
-        if len(region.dax) != 1:
-            raise TestbedError("the region of memory device %s has %d dax devices, wanted one" % (identity.describe_all(members), len(region.dax)))
-        return region.dax[0]
+            return _missing(named, who, may_be_missing, "no region is made of %s" % who, "make it with memlab.testbed.cxl_region")
+        if region.mode == "pmem":
+            raise TestbedError("the region of %s is persistent: dax devices there belong to namespaces" % who, remedy="name the namespace")
+        if not region.dax:
+            raise TestbedError("the region of %s has no dax device" % who, remedy="see to it with memlab.testbed.cxl_region")
+        return _region(self.host, named, who, region.dax, region.start)
+
+    def _by_namespace(self, text, may_be_missing):
+        word = str(text).strip()
+        if _KERNEL_NAME.fullmatch(word):
+            raise TestbedError("%s is the kernel's own numbering, which changes between boots" % word, remedy="name the namespace by its name or its uuid")
+        who = "namespace %s" % (word or "without a name")
+        every = namespaces(self.host)
+        found = [entry for entry in every if word and (word == entry.name or word.lower() in entry.uuids)]
+        if not found:
+            known = ", ".join(entry.name or entry.uuids[0] for entry in every if entry.name or entry.uuids)
+            return _missing({"namespace": text}, who, may_be_missing, "there is no %s" % who,
+                            "there are %s" % known if known else "make it with memlab.testbed.pmem_namespace")
+        if len(found) > 1:
+            raise TestbedError("%d namespaces are called %s" % (len(found), word),
+                               remedy="name the one you mean by its uuid: %s" % ", ".join(uuid for entry in found for uuid in entry.uuids[:1]))
+        if found[0].holder is None:
+            if may_be_missing:
+                return _missing({"namespace": text}, who, True)
+            raise TestbedError("%s is not in mode devdax, and only that has a dax device" % who,
+                               remedy="reconfigure it with memlab.testbed.pmem_namespace, if what it holds may go")
+        names = [name for name in self.host.listdir(dax.BUS + "/devices") if found[0].holder in _path(self.host, name).split("/")[:-1]]
+        if not names:
+            raise TestbedError("%s is in mode devdax but has no dax device" % who, remedy="load dax_pmem (CONFIG_DEV_DAX_PMEM), and see that it is enabled")
+        return _region(self.host, {"namespace": text}, who, names, None)
+
+    def _by_soft_reserved(self, text, may_be_missing):
+        word = str(text).strip().lower()
+        if not _ADDRESS.fullmatch(word):
+            raise TestbedError("soft_reserved: %.60r is not an address in hexadecimal, such as 0x240000000" % (text,), remedy="quote it, or YAML makes a number of it")
+        named, who = {"soft_reserved": text}, "soft-reserved memory at %s" % word
+        children = {}
+        for name in self.host.listdir(dax.BUS + "/devices"):
+            parent = os.path.dirname(_path(self.host, name))
+            if re.fullmatch(r"hmem\.[0-9]+", os.path.basename(parent)):
+                children.setdefault(parent, []).append(name)
+        found = [_region(self.host, named, who, names, None) for names in children.values()]
+        starts = [_hmem_start(self.host, region) for region in found]
+        for region, start in zip(found, starts):
+            if start == int(word, 16):
+                return region._replace(start=start)
+        known = ", ".join("%#x" % start for start in starts if start is not None)
+        raise TestbedError("there is no dax region of %s" % who,
+                           remedy="there are %s" % known if known else
+                           "firmware must hand the range over as soft-reserved (EFI_MEMORY_SP), and the kernel needs dax_hmem and no efi=nosoftreserve")
+
+
+def _missing(named, who, may_be_missing, summary=None, remedy=None):
+    if not may_be_missing:
+        raise TestbedError(summary, remedy=remedy)
+    return DaxRegion(named, who, None, None, None, None, ())
+
+
+def _path(host, name):
+    return host.resolve("%s/devices/%s" % (dax.BUS, name))
+
+
+def _region(host, named, who, names, start):
+    place = os.path.dirname(_path(host, names[0])) + "/dax_region"
+    devices = [dax.read(host, name) for name in names]
+    holding = sorted([device for device in devices if device.ranges], key=lambda device: min(device.ranges))
+    size = host.read_optional(place + "/size")
+    return DaxRegion(named, who, place, start, int(size) if size else sum(map(dax.size, holding)), devices[0].node, tuple(holding))
+
+
+def _hmem_start(host, region):
+    """First byte of a soft-reserved region, which has no attribute for it.
+
+    Its first device tells, unless it was divided and that one has no bytes; /proc/iomem tells up to 6.12, 7.3 leaves such ranges out.
+    """
+    first = min([part[0] for device in region.devices for part in device.ranges], default=None)
+    ranges = [(int(start, 16), int(end, 16)) for start, end in _SOFT_RESERVED.findall(host.read_optional("/proc/iomem") or "")]
+    alike = [start for start, end in ranges if end + 1 - start == region.size and (first is None or start <= first <= end)]
+    return alike[0] if len(alike) == 1 else first
+
+
+def namespaces(host):
+    """The :class:`Namespace`\\ s that have bytes, of NVDIMM and CXL persistent memory alike (Documentation/ABI/testing/sysfs-bus-nvdimm)."""
+    names = host.listdir(ND)
+    holders = {}
+    for name in names:
+        if re.fullmatch(r"dax[0-9.]+", name):
+            holders[host.read_optional("%s/%s/namespace" % (ND, name))] = name
+    found = []
+    for name in names:
+        base = "%s/%s" % (ND, name)
+        if not name.startswith("namespace") or host.read_optional(base + "/size") in (None, "0"):
+            continue
+        holder = holders.get(name)
+        uuids = [host.read_optional(path + "/uuid") for path in ([ND + "/" + holder] if holder else []) + [base]]
+        found.append(Namespace(name, host.read_optional(base + "/mode"), host.read_optional(base + "/alt_name") or None,
+                               tuple([uuid.lower() for uuid in uuids if uuid]), holder))
+    return found

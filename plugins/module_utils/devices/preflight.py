@@ -14,8 +14,8 @@ import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_nodes
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import KERNEL_ZONES
+from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, numbered
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 
 STRUCT_PAGE = 64  # bytes, on every 64-bit distribution kernel from 6.1 to 7.3; debugging options make it larger
@@ -56,7 +56,7 @@ def available(zones, nodes):
     """
     total = 0
     for zone in zones:
-        if zone.node in nodes and zone.name in KERNEL_ZONES:
+        if zone.node in nodes and zone.name in online.KERNEL_ZONES:
             total += max(0, zone.free - zone.high) + max(0, zone.cache - min(zone.cache // 2, zone.low))
     return total
 
@@ -84,6 +84,37 @@ def refuse_unless_fits(host, size, devices, unit, page_size=None):
                            % (format_size(size), _mega(needed), ", ".join(map(str, nodes)), _mega(free)),
                            remedy="use memmap: device, add less, or free memory first")
     return needed, free
+
+
+def refuse_drawn(host, who, node, devices, unit):
+    """With the knob off the kernel takes the memmap from kernel zones, the device's own node first, then the nearest: refuse where that is a device's.
+
+    :arg node: the node that the new memory will belong to.
+    :arg devices: the :class:`dax.DaxDevice` whose memory stays as it is meanwhile.
+    """
+    dram = dram_nodes(host, dax.read_all(host), unit)
+    for other in devices:
+        if other.driver != "kmem" or _is_nearer(host, node, dram, other.node):
+            continue
+        for block in online.look(host, dax.whole_blocks(other, unit)[0]):
+            if block.online and online.zone_kind(block.zone) != "movable":
+                raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of node %d, "
+                                   "and the kernel takes the memmap of memory on node %d from there first" % (who, block.id, other.node, node),
+                                   remedy="add dram devices before anything goes online in a kernel zone, or put the others' blocks in the movable zone")
+
+
+def _is_nearer(host, node, dram, other):
+    """Whether DRAM is nearer to ``node`` than the node ``other`` is. Where equal, the kernel prefers nodes without processors, so not DRAM
+    (mm/page_alloc.c:find_next_best_node, 6.1 to 7.3); a node without memory has no distances yet, and any answer is then possible.
+    """
+    if other == node:
+        return False
+    known = numbered(host.listdir(NODES), "node")
+    distances = (host.read_optional("%s/node%d/distance" % (NODES, node)) or "").split()
+    if len(distances) != len(known):
+        return False
+    distance = dict(zip(known, map(int, distances)))
+    return other in distance and any(distance[number] < distance[other] for number in dram if number in distance)
 
 
 def _mega(count):

@@ -1,176 +1,243 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Dax devices as system RAM with their memmap where it was asked for.
+"""Dax devices as system RAM with their memmap where it was asked for, or as devdax, whole or in parts.
 
-The memmap is placed when kmem adds the memory, so the order is: offline blocks, unbind, knob, bind. Everything that can
+The memmap is placed when kmem adds the memory, so the order is: offline blocks, unbind, divide, knob, bind. Everything that can
 be known beforehand is checked before the first change, and a failure puts back what was changed.
 """
 from __future__ import annotations
 
 import collections
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, identity, preflight, regions, session
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, parts, preflight, proven, regions, session
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_ids, block_size, numbered, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range, read_blocks
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 
-# names as given; what to call it; dax.DaxDevice as it is, None in check mode before its region is made; True: memmap on the device;
-# True: its blocks may be taken offline; ids of its blocks; bytes no block covers
-Wanted = collections.namedtuple("Wanted", "names who device on_device may_offline blocks unused")
+DRIVERS = {"system-ram": "kmem", "devdax": "device_dax"}
+MODES = {driver: mode for mode, driver in DRIVERS.items()}
+
+# named, who: of its lookup.DaxRegion; part: number or None for the whole; device: dax.DaxDevice as it is, None before it is made;
+# on_device: True for a memmap on the device, None for devdax; may_offline, may_lose: what the task allows; size: bytes or None before it is made;
+# blocks: ids of the memory blocks that it has as system RAM; unused: bytes that no block covers
+Wanted = collections.namedtuple("Wanted", "named who region part device mode on_device may_offline may_lose size blocks unused")
 
 
 def parse(host, entries, check_mode=False):
-    """Entries of the task -> list of :class:`Wanted`. Raises :class:`TestbedError`."""
+    """Entries of the task -> list of :class:`Wanted` and list of :class:`parts.Division`. Raises :class:`TestbedError`."""
     inventory, unit = Inventory(host), block_size(host)
-    wanted, seen = [], set()
+    wanted, divisions, seen = [], [], {}
     for entry in entries:
-        members = inventory.members(entry["memory_devices"])
-        who = "memory device %s" % identity.describe_all(members)
-        if seen.intersection(members):
-            raise TestbedError("%s is named twice" % who)
-        seen.update(members)
-        missing = check_mode and inventory.region(members) is None
-        device = None if missing else dax.read(host, inventory.dax_name(members))
-        blocks, unused = ([], 0) if missing else dax.whole_blocks(device, unit)
-        if not missing and not blocks:
-            raise TestbedError("%s: its dax device holds no whole memory block of %s" % (who, format_size(unit)))
-        on_device, may_offline = entry["memmap"] == "device", bool(entry.get("offline"))
-        wanted.append(Wanted(tuple(entry["memory_devices"]), who, device, on_device, may_offline, blocks, unused))
-    return wanted
+        region = inventory.dax_region(entry, check_mode)
+        place = region.place or region.who
+        if place in seen:
+            raise TestbedError("%s is named twice" % region.who)
+        seen[place] = region
+        if entry.get("parts"):
+            found, division = _parts(host, entry, region, unit)
+            wanted.extend(found)
+            divisions.extend(division)
+        else:
+            wanted.append(_whole(host, entry, region, unit))
+    return wanted, divisions
+
+
+def _whole(host, entry, region, unit):
+    if region.place is None:
+        return _wanted(entry, region, None, None, None, (), unit)
+    if len(region.devices) != 1 or dax.size(region.devices[0]) < region.size and parts.can_be_divided(host, region):
+        raise TestbedError("%s: its dax region of %s is divided: %s" % (
+            region.who, format_size(region.size), ", ".join(format_size(dax.size(device)) for device in region.devices) or "no part has any bytes"),
+            remedy="name its parts, or make it whole again with parts: [{size: all}]")
+    device = region.devices[0]
+    return _wanted(entry, region, None, device, dax.size(device), dax.whole_blocks(device, unit)[0], unit)
+
+
+def _parts(host, entry, region, unit):
+    settings = []
+    for part in entry["parts"]:
+        mode = part.get("mode") or entry.get("mode") or "system-ram"
+        settings.append({"size": part.get("size"), "mode": mode, "memmap": part.get("memmap") or (entry.get("memmap") if mode == "system-ram" else None),
+                         "offline": entry.get("offline"), "allow_data_loss": entry.get("allow_data_loss")})
+    if region.place is None:
+        return [_wanted(part, region, number, None, None, (), unit) for number, part in enumerate(settings)], []
+    division = parts.plan(host, region, [part["size"] for part in settings], unit)
+    found = []
+    for number, (part, (first, last)) in enumerate(zip(settings, division.ranges)):
+        blocks = list(blocks_of_range(first, last + 1 - first, unit))
+        device = division.kept[number] if number < len(division.kept) else None
+        found.append(_wanted(part, region, number, device, last + 1 - first, blocks, unit))
+    return found, [division]
+
+
+def _wanted(entry, region, part, device, size, blocks, unit):
+    who = region.who if part is None else "%s, part %d" % (region.who, part)
+    mode, memmap = entry.get("mode") or "system-ram", entry.get("memmap")
+    if mode == "system-ram" and memmap is None:
+        raise TestbedError("%s: mode system-ram needs memmap: device or memmap: dram" % who)
+    if mode == "devdax" and memmap is not None:
+        raise TestbedError("%s: memmap goes with mode system-ram" % who, remedy="where a devdax namespace keeps its own memmap is for its map to say")
+    if mode == "system-ram" and size is not None and not blocks:
+        raise TestbedError("%s: its dax device holds no whole memory block of %s" % (who, format_size(unit)))
+    on_device = memmap == "device" if mode == "system-ram" else None
+    return Wanted(region.named, who, region, part, device, mode, on_device, bool(entry.get("offline")), bool(entry.get("allow_data_loss")), size,
+                  blocks, (size or 0) - len(blocks) * unit)
 
 
 def status(host, wanted):
     """What a user wants to know of one declared device, as it is now."""
-    report = {"memory_devices": list(wanted.names), "mode": None, "memmap": "device" if wanted.on_device else "dram"}
+    report = dict(wanted.named, mode=None, memmap={True: "device", False: "dram"}.get(wanted.on_device))
+    if wanted.part is not None:
+        report["part"] = wanted.part
     if wanted.device is None:
         return report
     device = dax.read(host, wanted.device.name)
-    found = read_blocks(host, wanted.blocks)
-    report.update(mode={"kmem": "system-ram", "device_dax": "devdax"}.get(device.driver), dax=device.name, driver=device.driver,
-                  knob=device.knob, node=device.node, blocks=len(found), blocks_online=len([block for block in found.values() if block.online]),
-                  first_block=wanted.blocks[0], bytes=len(found) * block_size(host), unused_bytes=wanted.unused)
+    found = read_blocks(host, wanted.blocks) if device.driver == "kmem" else {}
+    report.update(mode=MODES.get(device.driver), dax=device.name, driver=device.driver, knob=device.knob, node=device.node, size=dax.size(device),
+                  blocks=len(found), blocks_online=len([block for block in found.values() if block.online]),
+                  first_block=wanted.blocks[0] if wanted.blocks else None, bytes=len(found) * block_size(host), unused_bytes=wanted.unused)
     return report
 
 
 def outline(report):
     """The part of a status that is declared, for a diff: free of the kernel's numbering."""
-    return {"memory_devices": report["memory_devices"], "mode": report["mode"], "memmap_on_memory": report.get("knob")}
+    shown = {key: report[key] for key in ("memory_devices", "namespace", "soft_reserved", "part", "size") if key in report}
+    # what the knob of a devdax device says is nobody's wish
+    return dict(shown, mode=report["mode"], memmap_on_memory=report.get("knob") if report["mode"] == "system-ram" else None)
 
 
-def is_as_wanted(entry):
-    # without a knob (6.1) kmem never self-hosts
-    return entry.device is not None and entry.device.driver == "kmem" and bool(entry.device.knob) == entry.on_device
+def is_as_wanted(host, entry):
+    if entry.device is None or entry.device.driver != DRIVERS[entry.mode]:
+        return False
+    # without a knob (6.1) kmem never self-hosts; 7.3 can have a device with kmem whose memory is unplugged
+    return entry.on_device is None or bool(entry.device.knob) == entry.on_device and len(read_blocks(host, entry.blocks)) == len(entry.blocks)
 
 
-def check(host, wanted, check_mode=False):
-    """Refuse, before anything has changed, what cannot come out as asked. Returns the entries that need a change.
+# what leaves its driver, for itself or for what is made in its place: as in Wanted; becomes: None where it is removed
+Release = collections.namedtuple("Release", "who region device becomes blocks may_offline may_lose")
 
-    Raises :class:`TestbedError`.
+
+def _releases(changes, divisions, wanted, unit):
+    found = [Release(entry.who, entry.region, entry.device, entry, entry.blocks, entry.may_offline, entry.may_lose) for entry in changes if entry.device]
+    for division in divisions:
+        allowed = next(entry for entry in wanted if entry.region is division.region)
+        for device in division.stale:
+            found.append(Release("%s, its dax device at %#x" % (division.region.who, device.ranges[0][0]), division.region, device, None,
+                                 dax.whole_blocks(device, unit)[0], allowed.may_offline, allowed.may_lose))
+    return found
+
+
+def check(host, wanted, divisions=(), check_mode=False):
+    """Refuse, before anything has changed, what cannot come out as asked.
+
+    Returns the entries that need a change, what leaves its driver, and ``{who: what is lost by it}``. Raises :class:`TestbedError`.
     """
     unit = block_size(host)
     for entry in [entry for entry in wanted if entry.on_device]:
         _check_self_hosting(host, entry, check_mode)
-    changes = [entry for entry in wanted if not is_as_wanted(entry)]
-    known = [entry for entry in changes if entry.device is not None]
-    for entry in known:
-        if entry.device.driver not in (None, "kmem"):
-            raise TestbedError("%s: its dax device is in use through %s" % (entry.who, entry.device.driver), remedy="release it first")
-        awake = [block for block in read_blocks(host, entry.blocks).values() if block.online]
-        if awake and not entry.may_offline:
-            raise TestbedError("%s: its memmap cannot move while memory blocks are online: %d of %d are, %d is the first"
-                               % (entry.who, len(awake), len(entry.blocks), awake[0].id), remedy="set offline: true to have them taken offline")
-    to_dram = [entry for entry in known if not entry.on_device]
+    alike = [entry for entry in wanted if is_as_wanted(host, entry)]
+    astray = proven.astray(host, [entry for entry in alike if entry.on_device is not None])
+    changes = [entry for entry in wanted if entry not in alike or entry.who in astray]
+    releases = _releases(changes, divisions, wanted, unit)
+    lost = {}
+    for release in releases:
+        lines = _check_release(host, release)
+        if lines:
+            lost[release.who] = lines
+    to_dram = [entry for entry in changes if entry.on_device is False and entry.size is not None]
     if to_dram:
         everything = dax.read_all(host)
+        going = {release.device.name for release in releases}
         for entry in to_dram:
-            _check_node(host, entry, everything, {other.device.name for other in known}, unit)
+            try:
+                preflight.refuse_drawn(host, entry.who, entry.region.node, [other for other in everything if other.name not in going], unit)
+            except TestbedError as exc:
+                if entry.who in astray:
+                    exc.details = exc.details + ["%s now, and keeps that from going offline; mode: devdax lets go of it" % astray[entry.who]]
+                raise exc
         preflight.refuse_unless_fits(host, sum(len(entry.blocks) for entry in to_dram) * unit, everything, unit)
-    return changes
+    return changes, releases, lost
 
 
 def _check_self_hosting(host, entry, check_mode):
+    device = entry.device or next(iter(entry.region.devices), None)
     try:
-        if check_mode or entry.device is None:
-            refusal = dax.no_self_hosting(host)
-            if refusal:
-                raise refusal
-            if entry.device is not None and entry.device.knob is None:
-                dax.probe_self_hosting(host, entry.device)
-        else:
-            dax.probe_self_hosting(host, entry.device)
+        refusal = dax.no_self_hosting(host)
+        if refusal:
+            raise refusal
+        if device is not None and (device.knob is None or not check_mode):
+            dax.probe_self_hosting(host, device)
     except TestbedError as exc:
         raise TestbedError("%s: %s" % (entry.who, exc.summary), exc.details, exc.remedy)
 
 
-def _check_node(host, entry, everything, changing, unit):
-    """With the knob off the kernel takes the memmap from kernel zones, the device's own node first, then the nearest: refuse where that is a device's."""
-    dram = preflight.dram_nodes(host, everything, unit)
-    for other in everything:
-        if other.name in changing or other.driver != "kmem" or _is_nearer(host, entry.device.node, dram, other.node):
-            continue
-        for block in online.look(host, dax.whole_blocks(other, unit)[0]):
-            if block.online and online.zone_kind(block.zone) != "movable":
-                raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of node %d, "
-                                   "and the kernel takes the memmap of memory on node %d from there first"
-                                   % (entry.who, block.id, other.node, entry.device.node),
-                                   remedy="add dram devices before anything goes online in a kernel zone, or put the others' blocks in the movable zone")
+def _check_release(host, release):
+    """Lines about what is lost."""
+    if release.device.driver == "kmem":
+        awake = [block for block in read_blocks(host, release.blocks).values() if block.online]
+        if awake and not release.may_offline:
+            what = "its memmap cannot move" if release.becomes and release.becomes.mode == "system-ram" else "it cannot leave kmem"
+            raise TestbedError("%s: %s while memory blocks are online: %d of %d are, %d is the first"
+                               % (release.who, what, len(awake), len(release.blocks), awake[0].id), remedy="set offline: true to have them taken offline")
+        return []
+    if release.device.driver not in (None, "device_dax"):
+        raise TestbedError("%s: its dax device is in use through %s" % (release.who, release.device.driver), remedy="release it first")
+    keeps = release.becomes is not None and release.becomes.mode == "devdax"
+    # volatile memory that no driver has holds nothing that anybody could have put there
+    if keeps or release.device.driver is None and "namespace" not in release.region.named:
+        return []
+    return contents.refuse_loss(host, release.device.name, release.who, release.may_lose)
 
 
-def _is_nearer(host, node, dram, other):
-    """Whether DRAM is nearer to ``node`` than the node ``other`` is. Where equal, the kernel prefers nodes without processors, so not DRAM
-    (mm/page_alloc.c:find_next_best_node, 6.1 to 7.3); a node without memory has no distances yet, and any answer is then possible.
-    """
-    if other == node:
-        return False
-    known = numbered(host.listdir(NODES), "node")
-    distances = (host.read_optional("%s/node%d/distance" % (NODES, node)) or "").split()
-    if len(distances) != len(known):
-        return False
-    distance = dict(zip(known, map(int, distances)))
-    return other in distance and any(distance[number] < distance[other] for number in dram if number in distance)
-
-
-def change(host, changes, timeout=60.0):
-    """Bring every entry to what is wanted; the ones for DRAM are bound first. Returns what ``auto_online_blocks`` was.
+def change(host, wanted, changes, releases, divisions, timeout=60.0):
+    """Bring every entry to what is wanted; of those for system RAM, the ones for DRAM are bound first.
 
     :arg timeout: seconds for one block to go offline.
+    Returns what ``auto_online_blocks`` was, and ``wanted`` with the devices that were made.
     Raises :class:`TestbedError` after undoing what this call did; the undoing is in its details.
     """
-    undo = session.Undo()
+    undo, renamed = session.Undo(), {}
     with holds.auto_online_off(host) as policy, holds.autoprobe_off(host):
         try:
             regions.load_drivers(host)
+            for release in releases:
+                _release(host, release, undo, renamed, timeout)
+            made = {}
+            for division in divisions:
+                made.update(_divide(host, division, wanted, undo, renamed))
+            wanted = [made.get(entry.who, entry) for entry in wanted]
+            changes = [made.get(entry.who, entry) for entry in changes]
             for entry in changes:
-                _release(host, entry, undo, timeout)
-            for entry in sorted(changes, key=lambda entry: entry.on_device):
+                _turn_knob(host, entry, undo)
+            for entry in sorted(changes, key=lambda entry: bool(entry.on_device)):
                 _add(host, entry, undo)
+            proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
         except TestbedError as exc:
             exc.details = exc.details + undo.run()
             raise exc
-    return policy
+    return policy, wanted
 
 
-def _release(host, entry, undo, timeout):
-    """Offline, unbind, knob."""
-    name = entry.device.name
-    if entry.device.driver == "kmem":
-        awake = [block for block in read_blocks(host, entry.blocks).values() if block.online]
-        if awake:
-            undo.add("blocks of %s taken offline" % entry.who, _back_online, host, awake, timeout)
-            online.take(host, [online.Step(block.id, "offline") for block in reversed(awake)], timeout)
-        undo.add("%s released from kmem" % entry.who, _bind_again, host, name)
-        _unbind(host, entry)
-    if entry.device.knob is not None and entry.device.knob != entry.on_device:
-        undo.add("knob of %s" % entry.who, dax.write_knob, host, name, entry.device.knob)
-        dax.write_knob(host, name, entry.on_device)
+def _release(host, release, undo, renamed, timeout):
+    """Offline, unbind."""
+    name, driver = release.device.name, release.device.driver
+    if driver is None:
+        return
+    awake = [block for block in read_blocks(host, release.blocks).values() if block.online] if driver == "kmem" else []
+    if awake:
+        undo.add("blocks of %s taken offline" % release.who, _back_online, host, awake, timeout)
+        online.take(host, [online.Step(block.id, "offline") for block in reversed(awake)], timeout)
+    undo.add("%s released from %s" % (release.who, driver), _bind_again, host, name, driver, renamed)
+    _unbind(host, release)
 
 
-def _bind_again(host, name):
+def _bind_again(host, name, driver, renamed):
+    name = renamed.get(name, name)
     if dax.read(host, name).driver is None:
-        dax.bind(host, name)
+        dax.bind(host, name, driver)
 
 
 def _back_online(host, blocks, timeout):
@@ -182,25 +249,62 @@ def _back_online(host, blocks, timeout):
 
 
 def _unbind(host, entry):
-    """Out of kmem, only with every block offline: the kernel would lose the range until reboot."""
-    awake = [block.id for block in read_blocks(host, entry.blocks).values() if block.online]
-    if awake:
-        raise TestbedError("%s stays with kmem: memory block %d is online" % (entry.who, awake[0]),
-                           remedy="something puts blocks online here: find and stop it")
-    dax.unbind(host, entry.device.name, "kmem")
-    left = sorted(set(block_ids(host)).intersection(entry.blocks))
+    """Out of its driver; out of kmem only with every block offline: the kernel would lose the range until reboot."""
+    device = dax.read(host, entry.device.name)
+    if device.driver == "kmem":
+        awake = [block.id for block in read_blocks(host, entry.blocks).values() if block.online]
+        if awake:
+            raise TestbedError("%s stays with kmem: memory block %d is online" % (entry.who, awake[0]),
+                               remedy="something puts blocks online here: find and stop it")
+    dax.leave(host, device)
+    left = sorted(set(block_ids(host)).intersection(entry.blocks)) if device.driver == "kmem" else []
     if left:
         raise TestbedError("%s left kmem, but the kernel kept %d memory blocks, %d is the first: they are lost until reboot"
                            % (entry.who, len(left), left[0]))
 
 
+def _divide(host, division, wanted, undo, renamed):
+    """``{who: Wanted with its new device}``."""
+    kept = [device.name for device in division.kept]
+    undo.add("%s divided anew" % division.region.who, _divide_again, host, division, kept, renamed)
+    fresh = division.ranges[len(kept):]
+    names = parts.carve(host, division.region, kept, [last + 1 - first for first, last in fresh])
+    made = {}
+    for entry, name, planned in zip([entry for entry in wanted if entry.region is division.region and entry.device is None], names, fresh):
+        device = dax.read(host, name)
+        if device.ranges != (planned,):
+            raise TestbedError("%s: the kernel put it at %#x, wanted %#x" % (entry.who, device.ranges[0][0], planned[0]),
+                               remedy="something else divides this region, too: stop that")
+        made[entry.who] = entry._replace(device=device)
+    return made
+
+
+def _divide_again(host, division, kept, renamed):
+    """As it was; names may be others than before."""
+    names = parts.carve(host, division.region, kept, [dax.size(device) for device in division.stale])
+    for device, name in zip(division.stale, names):
+        renamed[device.name] = name
+        if device.knob is not None:
+            dax.write_knob(host, name, device.knob)
+
+
+def _turn_knob(host, entry, undo):
+    if entry.on_device is None or entry.device.knob in (None, entry.on_device):
+        return
+    undo.add("knob of %s" % entry.who, dax.write_knob, host, entry.device.name, entry.device.knob)
+    dax.write_knob(host, entry.device.name, entry.on_device)
+
+
 def _add(host, entry, undo):
     """Bind, and read back what came of it."""
-    undo.add("%s given to kmem" % entry.who, _unbind_again, host, entry)
+    driver = DRIVERS[entry.mode]
+    undo.add("%s given to %s" % (entry.who, driver), _unbind_again, host, entry, driver)
     try:
-        dax.bind(host, entry.device.name)
+        dax.bind(host, entry.device.name, driver)
     except TestbedError as exc:
         raise TestbedError("%s: %s" % (entry.who, exc.summary), exc.details, exc.remedy)
+    if entry.mode != "system-ram":
+        return
     found = read_blocks(host, entry.blocks)
     if len(found) != len(entry.blocks):
         raise TestbedError("%s: only %d of its %d memory blocks were added" % (entry.who, len(found), len(entry.blocks)),
@@ -215,30 +319,33 @@ def _add(host, entry, undo):
         raise TestbedError("%s: the knob reads %d after binding, %d was written" % (entry.who, device.knob, entry.on_device))
 
 
-def _unbind_again(host, entry):
-    if dax.read(host, entry.device.name).driver != "kmem":
+def _unbind_again(host, entry, driver):
+    if dax.read(host, entry.device.name).driver != driver:
         return
-    if len(read_blocks(host, entry.blocks)) != len(entry.blocks):
-        # drivers/dax/kmem.c:dev_dax_kmem_remove of 6.12 follows a null pointer for a range that was not added
-        raise TestbedError("%s was added in part, and the kernel may crash when it is released: it stays with kmem" % entry.who)
-    awake = [block for block in read_blocks(host, entry.blocks).values() if block.online]
-    online.take(host, [online.Step(block.id, "offline") for block in reversed(awake)])
+    awake = [block for block in read_blocks(host, entry.blocks).values() if block.online] if driver == "kmem" else []
+    if len(awake) < len(entry.blocks):
+        online.take(host, [online.Step(block.id, "offline") for block in reversed(awake)])
     _unbind(host, entry)
 
 
 def apply(host, entries, check_mode=False, timeout=60.0):
     """The whole step: returns ``(changed, reports, before, policy)``; policy is what ``auto_online_blocks`` is or was set to."""
-    wanted = parse(host, entries, check_mode)
+    wanted, divisions = parse(host, entries, check_mode)
+    divisions = [division for division in divisions if parts.needs_change(division)]
     before = [status(host, entry) for entry in wanted]
-    changes = check(host, wanted, check_mode)
+    changes, releases, lost = check(host, wanted, divisions, check_mode)
+    altered = [entry in changes for entry in wanted]
     policy = host.read_optional(holds.AUTO_ONLINE)
     if check_mode:
         reports = [dict(report, changed=entry in changes) for entry, report in zip(wanted, before)]
         for entry, report in zip(wanted, reports):
             if entry in changes:
-                report.update(mode="system-ram", knob=entry.on_device)
-        return bool(changes), reports, before, policy
-    if changes:
-        policy = change(host, changes, timeout)
-    after = [dict(status(host, entry), changed=entry in changes) for entry in wanted]
-    return bool(changes), after, before, policy
+                report.update(mode=entry.mode, knob=report.get("knob") if entry.on_device is None else entry.on_device, size=entry.size)
+    else:
+        if changes or divisions:
+            policy, wanted = change(host, wanted, changes, releases, divisions, timeout)
+        reports = [dict(status(host, entry), changed=touched) for entry, touched in zip(wanted, altered)]
+    for entry, report in zip(wanted, reports):
+        if entry.who in lost:
+            report["lost"] = lost[entry.who]
+    return bool(changes or divisions), reports, before, policy

@@ -246,9 +246,9 @@ def test_policy_changed_meanwhile_is_theirs_and_an_error(made):
 
 
 def test_device_with_another_driver(made):
-    os.makedirs(made.path("/sys/bus/dax/drivers/device_dax"), exist_ok=True)
-    os.symlink("../drivers/device_dax", made.path("/sys/bus/dax/devices/dax0.0/driver"))
-    with pytest.raises(TestbedError, match="in use through device_dax: release it first"):
+    os.makedirs(made.path("/sys/bus/dax/drivers/fsdev_dax"), exist_ok=True)
+    os.symlink("../drivers/fsdev_dax", made.path("/sys/bus/dax/devices/dax0.0/driver"))
+    with pytest.raises(TestbedError, match="in use through fsdev_dax: release it first"):
         system_ram.apply(made, wanted())
 
 
