@@ -81,7 +81,7 @@ def plan(entries, allow_data_loss=False, offline=False):
 
 def memmaps(entry):
     """The placements that an entry asks for."""
-    return {part["memmap"] for part in entry.parts if part.get("memmap")} | ({entry.memmap} if entry.memmap else set())
+    return {part["memmap"] for part in entry.parts if "memmap" in part} if entry.parts else {entry.memmap} - {None}
 
 
 def _modes(entry):
@@ -240,8 +240,8 @@ def _checked_namespace(asked, kind, nvdimms):
         raise TestbedError("namespace.mode is missing, one of %s" % ", ".join(NAMESPACE_CHOICES["mode"]))
     if "map" in namespace and namespace["mode"] not in ("fsdax", "devdax"):
         raise TestbedError("namespace.map: a namespace in mode %s has no memmap" % namespace["mode"])
-    if "sector_size" in namespace and namespace["mode"] != "sector":
-        raise TestbedError("namespace.sector_size: goes with mode sector")
+    if "sector_size" in namespace and namespace["mode"] == "devdax":
+        raise TestbedError("namespace.sector_size: a namespace in mode devdax has no sectors")
     for key in ("size", "align", "sector_size"):
         if key in namespace and not (key == "size" and str(namespace[key]).lower() == "all"):
             _size(namespace, key, "namespace.")
@@ -260,12 +260,10 @@ def _mode(asked, namespace):
 
 
 def _parts(asked, mode):
-    """Child devices that a dax region is divided in."""
+    """Child devices that a dax region is divided in, each with its mode, and its memmap where it is memory."""
     parts = asked.get("parts", [])
     if not isinstance(parts, (list, tuple)):
         raise TestbedError("parts: %.60r is not a list" % (parts,))
-    if parts and ("mode" in asked or "memmap" in asked):
-        raise TestbedError("parts: each part has a mode and memmap of its own, the entry then has none")
     found = []
     for number, part in enumerate(parts, 1):
         prefix = "parts[%d]." % number
@@ -275,12 +273,17 @@ def _parts(asked, mode):
             raise TestbedError("%s %s" % (prefix[:-1] + ":", exc.summary), remedy=exc.remedy)
         _choices(part, {key: CHOICES[key] for key in ("mode", "memmap")}, prefix)
         part.setdefault("mode", mode)
-        if "size" in part and str(part["size"]).lower() != "all":
+        if "size" not in part:
+            raise TestbedError("%ssize is missing" % prefix)
+        if str(part["size"]).lower() != "all":
             _size(part, "size", prefix)
-        if part["mode"] == "system-ram" and "memmap" not in part:
-            raise TestbedError("%smemmap is missing, device or dram" % prefix)
+        part["size"] = str(part["size"])
         if part["mode"] == "devdax" and "memmap" in part:
             raise TestbedError("%smemmap: goes with mode system-ram" % prefix)
+        if part["mode"] == "system-ram":
+            part.setdefault("memmap", asked.get("memmap"))
+            if part["memmap"] is None:
+                raise TestbedError("%smemmap is missing, device or dram" % prefix)
         found.append(part)
     return found
 
@@ -288,7 +291,7 @@ def _parts(asked, mode):
 def _check_memmap(asked, mode, parts):
     if parts:
         if "system-ram" not in [part["mode"] for part in parts]:
-            _refuse(asked, ("zone", "amount"))
+            _refuse(asked, _OF_BLOCKS)
         return
     if mode != "system-ram":
         _refuse(asked, _OF_BLOCKS)
@@ -332,7 +335,7 @@ def _where(entry):
 def _device(entry, offline):
     found = _where(entry)
     if entry.parts:
-        found["parts"] = [dict(part, size=str(part["size"])) if "size" in part else part for part in entry.parts]
+        found["parts"] = entry.parts
     elif entry.mode == "devdax":
         found["mode"] = "devdax"
     else:

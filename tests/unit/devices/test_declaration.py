@@ -48,10 +48,11 @@ def test_what_is_allowed_for_all():
 
 
 def test_a_divided_region():
-    (entry,) = declaration.parse([{"soft_reserved": "0x240000000", "parts": [{"size": "512M", "memmap": "dram"}, {"mode": "devdax"}]}])
+    (entry,) = declaration.parse([{"soft_reserved": "0x240000000", "parts": [{"size": "512M", "memmap": "dram"}, {"size": "all", "mode": "devdax"}]}])
     assert declaration.memmaps(entry) == {"dram"}
     found = declaration.plan([entry.asked])
-    assert found.devices == [{"soft_reserved": "0x240000000", "parts": [{"size": "512M", "memmap": "dram", "mode": "system-ram"}, {"mode": "devdax"}]}]
+    assert found.devices == [{"soft_reserved": "0x240000000", "parts": [{"size": "512M", "memmap": "dram", "mode": "system-ram"},
+                                                                          {"size": "all", "mode": "devdax"}]}]
     assert len(found.blocks) == 1
 
 
@@ -75,7 +76,7 @@ def test_nothing_declared():
     (dict(STORE, namespace={"name": "namespace0.0", "mode": "fsdax"}), "the kernel's own numbering"),
     (dict(STORE, namespace={"uuid": "x", "mode": "fsdax"}), "not a uuid"),
     (dict(STORE, namespace={"name": "x", "mode": "raw", "map": "dev"}), "has no memmap"),
-    (dict(STORE, namespace={"name": "x", "mode": "fsdax", "sector_size": 512}), "goes with mode sector"),
+    (dict(STORE, namespace={"name": "x", "mode": "devdax", "sector_size": 512}), "has no sectors"),
     (dict(STORE, namespace="x"), "namespace: it is not a dictionary"),
     (dict(STORE, mode="system-ram", memmap="dram"), "needs a namespace in mode devdax"),
     (dict(STORE, memmap="dram"), "memmap: goes with mode system-ram"),
@@ -87,9 +88,10 @@ def test_nothing_declared():
     (dict(RAM, amount="101%"), "amount"),
     (dict(RAM, amount=True), "amount"),
     (dict(RAM, allow_data_loss="perhaps"), "not true or false"),
-    (dict(RAM, parts=[{"memmap": "dram"}]), "each part has a mode and memmap of its own"),
+    (dict(RAM, parts=[{"memmap": "dram"}]), "parts[1].size is missing"),
+    (dict(RAM, parts=[{"size": "1G", "mode": "devdax"}]), "memmap: goes with mode system-ram"),
     ({"serial": "0x1", "parts": [{"size": "1G"}]}, "parts[1].memmap is missing"),
-    ({"serial": "0x1", "parts": [{"mode": "devdax", "memmap": "dram"}]}, "parts[1].memmap: goes with"),
+    ({"serial": "0x1", "parts": [{"size": 1, "mode": "devdax", "memmap": "dram"}]}, "parts[1].memmap: goes with"),
     ({"serial": "0x1", "parts": "two"}, "parts: 'two' is not a list"),
     ({"soft_reserved": "dax0.0", "memmap": "dram"}, "not a physical address"),
     ({"soft_reserved": "0x240000000", "memmap": "dram", "type": "ram"}, "type: is of a CXL region"),
