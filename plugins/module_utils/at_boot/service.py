@@ -12,7 +12,7 @@ import os
 import sys
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import declared_file, hold
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, declaration, holds, regions, session, signals, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, declaration, holds, namespaces, regions, session, signals, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
@@ -20,6 +20,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks impor
 
 # What a module's argument spec adds to an entry.
 REGION = {"state": "present", "type": "ram", "size": "all", "granularity": None, "root_decoder": None, "allow_data_loss": False}
+NAMESPACE = {"nvdimms": None, "memory_devices": None, "name": None, "uuid": None, "state": "present", "mode": None, "map": None, "size": None,
+             "align": None, "sector_size": None, "allow_data_loss": False}
 DEVICE = {"memory_devices": None, "namespace": None, "soft_reserved": None, "mode": "system-ram", "memmap": None, "parts": None, "offline": False,
           "allow_data_loss": False}
 BLOCKS = {"memory_devices": None, "namespace": None, "soft_reserved": None, "node": None, "start": None, "size": None, "state": "online",
@@ -77,13 +79,13 @@ def apply(host, declared):
     """
     entries = declaration.parse(declared.memory_devices)
     whole = declaration.plan(declared.memory_devices, offline=declared.offline)
-    # A namespace on CXL memory is there when its region is; volatile and persistent regions are both gone after a boot.
+    # A namespace on CXL memory is there when its region is, and no region outlives a boot.
     first = declaration.plan([entry.asked for entry in entries if not (entry.members and entry.namespace)], offline=declared.offline)
     with session.changing(host), holds.autoprobe_off(host), holds.auto_online_off(host):
-        _when_it_would_do(host, whole.regions, first, declared.wait)
+        _when_it_would_do(host, first._replace(regions=whole.regions), declared.wait)
         if whole.regions:
             regions.apply(host, _filled(whole.regions, REGION))
-        _when_it_would_do(host, (), whole, declared.wait)
+            _when_it_would_do(host, whole, declared.wait)
         if whole.devices:
             system_ram.apply(host, _filled(whole.devices, DEVICE), timeout=declared.block_timeout)
         if not whole.blocks:
@@ -95,7 +97,7 @@ def _filled(entries, defaults):
     return [dict(defaults, **entry) for entry in entries]
 
 
-def _when_it_would_do(host, made, plan, seconds):
+def _when_it_would_do(host, plan, seconds):
     """Wait until all that is declared could be made of what is there: drivers find their devices in their own time.
 
     Raises the :class:`TestbedError` that was there to the end.
@@ -104,8 +106,10 @@ def _when_it_would_do(host, made, plan, seconds):
 
     def would_do():
         try:
-            if made:
-                regions.apply(host, _filled(made, REGION), check_mode=True)
+            if plan.regions:
+                regions.apply(host, _filled(plan.regions, REGION), check_mode=True)
+            if plan.namespaces:
+                _check_namespaces(host, _filled(plan.namespaces, NAMESPACE))
             if plan.devices:
                 system_ram.apply(host, _filled(plan.devices, DEVICE), check_mode=True)
             if plan.blocks:
@@ -123,6 +127,16 @@ def _when_it_would_do(host, made, plan, seconds):
         raise
     except TestbedError:
         raise last[0]
+
+
+def _check_namespaces(host, entries):
+    """Namespaces outlive a boot. One that is not as declared is nothing to put right here, where nobody is asked about data."""
+    changed, planned = namespaces.apply(host, entries, check_mode=True)[:2]
+    if not changed:
+        return
+    odd = next(entry for entry, report in zip(entries, planned) if report["changed"])
+    raise TestbedError("namespace %s is not there as it is declared, and none is made or changed at boot" % (odd["name"] or odd["uuid"]),
+                       remedy="run the role memory_devices")
 
 
 def _online(host, entries, timeout):
