@@ -275,13 +275,15 @@ ansible_facts:
               type: list
               elements: dict
             namespace:
-              description: The C(name) and C(uuid) of the NVDIMM namespace that it belongs to, or none.
+              description: The C(name), C(label) and C(uuid) of the namespace of persistent memory that it belongs to, or none.
               returned: success
               type: dict
         namespaces:
           description: >-
-            Namespaces of NVDIMM and CXL persistent memory, with C(name), C(mode), C(size), C(map) (V(mem), V(dev) or V(none), where the namespace's own memmap
-            lies), C(overhead_bytes) (what that and its metadata take), C(uuid), C(node) and C(dax) (its device on the nd bus).
+            Namespaces of NVDIMM and CXL persistent memory, with C(name) (the kernel's), C(label) (the name in its label), C(region) (C(nvdimms), handles, and
+            C(memory_devices), serial numbers, that its region is made of), C(mode), C(enabled), C(size), C(map) (V(mem), V(dev) or V(none), where the
+            namespace's own memmap lies), C(overhead_bytes) (what that and its metadata take), C(align), C(sector_size), C(uuid) (as C(ndctl) shows it),
+            C(label_uuid), C(node) and C(dax) (its device on the nd bus).
           returned: success
           type: list
           elements: dict

@@ -50,7 +50,10 @@ def parse(inventory, entry, check_mode=False):
         if region is None and not check_mode and entry["state"] != "absent":
             raise TestbedError("no region of persistent memory is made of memory device %s" % identity.describe_all(members),
                                remedy="make it with memlab.testbed.cxl_region, type pmem")
-    wanted = Wanted(keys[0], names, who, region, name, _uuid(uuid, who), entry["state"], entry.get("mode"), entry.get("map"),
+    uuid = _uuid(uuid, who)
+    if region is not None and region.labels != "used" and uuid is not None and uuid in [found.info_uuid for found in inventory.in_region(region)]:
+        uuid = None  # its info block's, by which ndctl shows it: the whole region is meant
+    wanted = Wanted(keys[0], names, who, region, name, uuid, entry["state"], entry.get("mode"), entry.get("map"),
                     *[_bytes(entry.get(key), "%s of the %s" % (key, who)) for key in ("size", "align", "sector_size")],
                     allow=bool(entry.get("allow_data_loss")))
     _check_words(wanted)
@@ -66,6 +69,13 @@ def _uuid(text, who):
         raise TestbedError("%s: %r is not a uuid" % (who, text))
 
 
+def _is_uuid(text):
+    try:
+        return bool(uuids.UUID(text))
+    except ValueError:
+        return False
+
+
 def _bytes(value, what):
     if value is None or str(value).lower() == "all" and what.startswith("size"):
         return None
@@ -79,6 +89,8 @@ def _check_words(wanted):
     """What is wrong by itself, whatever the machine is."""
     if wanted.name is not None and not 0 < len(wanted.name.encode("utf-8")) <= NAME_BYTES or wanted.name and not wanted.name.isprintable():
         raise TestbedError("a namespace's name has 1 to %d bytes and is printable, this is not: %.80r" % (NAME_BYTES, wanted.name))
+    if wanted.name is not None and (re.fullmatch(r"namespace[0-9]+\.[0-9]+", wanted.name) or _is_uuid(wanted.name)):
+        raise TestbedError("%s is no name for a namespace: %s" % (wanted.name, "it is a uuid" if _is_uuid(wanted.name) else "it is the kernel's own numbering"))
     mode = wanted.mode or "fsdax"
     for key in ("map", "align"):
         if getattr(wanted, key) is not None and mode not in ("fsdax", "devdax"):

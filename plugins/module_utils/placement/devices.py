@@ -10,11 +10,10 @@ from __future__ import annotations
 import collections
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import blocks_of_range
 
 DAX = "/sys/bus/dax/devices"
-ND = "/sys/bus/nd/devices"
 MODES = {"kmem": "system-ram", "device_dax": "devdax"}
 INTENTS = {"0": "dram", "1": "device"}
 
@@ -65,42 +64,25 @@ def origins(host, devices):
         parent = device.place.split("/")[-2:-1]
         if parent and parent[0] in namespaces:
             entry = namespaces[parent[0]]
-            found[device.name]["namespace"] = {"name": entry["name"], "uuid": entry["uuid"]}
+            found[device.name]["namespace"] = {"name": entry["name"], "label": entry["label"], "uuid": entry["uuid"]}
     return found
-
-
-_NAMESPACE_MODES = {"memory": "fsdax", "dax": "devdax", "safe": "sector", "raw": "raw"}
-_MAPS = {"ram": "mem", "pmem": "dev"}
 
 
 def read_namespaces(host):
     """The fact ``namespaces``, in ndctl's words. ``dax`` is the nd device behind a devdax namespace, ``map`` where the namespace's own memmap lies."""
-    names = host.listdir(ND)
-    holders = [name for name in names if re.match(r"(pfn|dax|btt)\d", name)]
-    held = {}
-    for holder in holders:
-        namespace = host.read_optional("%s/%s/namespace" % (ND, holder))
-        if namespace:
-            held[namespace] = holder
-    found = []
-    for name in sorted([name for name in names if name.startswith("namespace")], key=_by_number):
-        base = "%s/%s" % (ND, name)
-        size = _number(host, base + "/size")
-        if not size:
-            continue  # a seed: every region keeps an empty namespace to make the next one from
-        holder = held.get(name)
-        mapping = host.read_optional("%s/%s/mode" % (ND, holder)) if holder else None
-        found.append({"name": name, "mode": _NAMESPACE_MODES.get(host.read_optional(base + "/mode")), "size": size,
-                      "map": _MAPS.get(mapping, "none"), "dax": holder if holder and holder.startswith("dax") else None,
-                      "uuid": host.read_optional("%s/%s/uuid" % (ND, holder or name)) or None,
-                      "node": _number(host, base + "/target_node"), "overhead_bytes": _overhead(host, name, holder) if mapping == "pmem" else 0})
-    return found
+    inventory = nvdimm.Inventory(host)
+    regions = {region.name: region for region in inventory.regions}
+    return [{"name": entry.name, "label": entry.label, "label_uuid": entry.label_uuid, "region": inventory.origin(regions.get(entry.region)),
+             "mode": entry.mode, "enabled": entry.enabled, "size": entry.size, "map": entry.map or "none", "align": entry.align,
+             "sector_size": entry.sector_size, "dax": entry.holder if entry.holder and entry.holder.startswith("dax") else None,
+             "uuid": entry.info_uuid or entry.label_uuid, "node": entry.node, "overhead_bytes": _overhead(entry)} for entry in inventory.namespaces]
 
 
-def _overhead(host, name, holder):
-    """Bytes of a namespace that its info block, memmap and padding take."""
-    whole, size = _number(host, "%s/%s/size" % (ND, name)), _number(host, "%s/%s/size" % (ND, holder))
-    return None if whole is None or size is None else whole - size
+def _overhead(entry):
+    """Bytes of a namespace that its info block, memmap and padding take; none are counted where the memmap lies in RAM."""
+    if entry.map != "dev":
+        return 0
+    return None if entry.usable is None else entry.size - entry.usable
 
 
 def _number(host, name):

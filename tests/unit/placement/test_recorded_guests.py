@@ -145,7 +145,7 @@ def test_namespaces_in_the_words_of_ndctl(captured):
 
 def test_a_dax_device_is_known_by_its_namespace(captured):
     entry = device(gather(captured, "nvdimm-6.12"), "dax2.0")
-    assert entry["namespace"] == {"name": "namespace2.0", "uuid": "3c0efd69-724f-48ac-8fee-5cedc60024ac"}
+    assert entry["namespace"] == {"name": "namespace2.0", "label": "slow", "uuid": "3c0efd69-724f-48ac-8fee-5cedc60024ac"}
     assert (entry["region"], entry["memory_devices"]) == (None, [])
     # 502 MiB that do not start on a block: four would fit by size, three do.
     assert (entry["size"], entry["blocks"]) == (502 << 20, {"online": 0, "offline": 3, "absent": 0})
