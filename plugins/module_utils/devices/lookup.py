@@ -8,10 +8,8 @@ import collections
 import os
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, identity
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, identity, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-
-ND = "/sys/bus/nd/devices"
 
 # the ways to name a dax region; a task's entry uses exactly one
 KEYS = ("memory_devices", "namespace", "soft_reserved")
@@ -19,9 +17,6 @@ KEYS = ("memory_devices", "namespace", "soft_reserved")
 # {key: value} as the task named it; what to call it; directory of its attributes (Documentation/ABI/testing/sysfs-bus-dax), None before its
 # region is made; first byte or None where nothing tells; bytes; node its memory goes to; its dax.DaxDevices that have bytes, by address
 DaxRegion = collections.namedtuple("DaxRegion", "named who place start size node devices")
-
-# the kernel's name; mode as the kernel calls it; name in its label or None; uuids of its label and of its info block; name of its device on the nd bus
-Namespace = collections.namedtuple("Namespace", "device mode name uuids holder")
 
 _ADDRESS = re.compile("0x[0-9a-f]{1,16}")
 _KERNEL_NAME = re.compile(r"(namespace|dax|pmem|region|nmem)[0-9.]+")
@@ -74,8 +69,10 @@ class Inventory(object):
         who = "memory device %s" % identity.describe_all(members)
         region = self.region(members)
         named = {"memory_devices": list(texts)}
+        if region is None and may_be_missing:
+            return _missing(named, who)
         if region is None:
-            return _missing(named, who, may_be_missing, "no region is made of %s" % who, "make it with memlab.testbed.cxl_region")
+            raise TestbedError("no region is made of %s" % who, remedy="make it with memlab.testbed.cxl_region")
         if region.mode == "pmem":
             raise TestbedError("the region of %s is persistent: dax devices there belong to namespaces" % who, remedy="name the namespace")
         if not region.dax:
@@ -86,25 +83,19 @@ class Inventory(object):
         word = str(text).strip()
         if _KERNEL_NAME.fullmatch(word):
             raise TestbedError("%s is the kernel's own numbering, which changes between boots" % word, remedy="name the namespace by its name or its uuid")
-        who = "namespace %s" % (word or "without a name")
-        every = namespaces(self.host)
-        found = [entry for entry in every if word and (word == entry.name or word.lower() in entry.uuids)]
-        if not found:
-            known = ", ".join(entry.name or entry.uuids[0] for entry in every if entry.name or entry.uuids)
-            return _missing({"namespace": text}, who, may_be_missing, "there is no %s" % who,
-                            "there are %s" % known if known else "make it with memlab.testbed.pmem_namespace")
-        if len(found) > 1:
-            raise TestbedError("%d namespaces are called %s" % (len(found), word),
-                               remedy="name the one you mean by its uuid: %s" % ", ".join(uuid for entry in found for uuid in entry.uuids[:1]))
-        if found[0].holder is None:
+        who, named, every = "namespace %s" % word, {"namespace": text}, nvdimm.namespaces(self.host)
+        if may_be_missing and not any(word in (entry.label, entry.label_uuid, entry.info_uuid) for entry in every):
+            return _missing(named, who)
+        found = nvdimm.find_namespace(every, word)
+        if found.mode != "devdax":
             if may_be_missing:
-                return _missing({"namespace": text}, who, True)
-            raise TestbedError("%s is not in mode devdax, and only that has a dax device" % who,
-                               remedy="reconfigure it with memlab.testbed.pmem_namespace, if what it holds may go")
-        names = [name for name in self.host.listdir(dax.BUS + "/devices") if found[0].holder in _path(self.host, name).split("/")[:-1]]
+                return _missing(named, who)
+            raise TestbedError("%s is %s, and only mode devdax has a dax device" % (who, "in mode %s" % found.mode if found.enabled else "disabled"),
+                               remedy="see to it with memlab.testbed.pmem_namespace")
+        names = [name for name in self.host.listdir(dax.BUS + "/devices") if nvdimm.namespace_of_dax(self.host, name) == found.name]
         if not names:
-            raise TestbedError("%s is in mode devdax but has no dax device" % who, remedy="load dax_pmem (CONFIG_DEV_DAX_PMEM), and see that it is enabled")
-        return _region(self.host, {"namespace": text}, who, names, None)
+            raise TestbedError("%s is in mode devdax but has no dax device" % who, remedy="load dax_pmem (CONFIG_DEV_DAX_PMEM)")
+        return _region(self.host, named, who, names, None)
 
     def _by_soft_reserved(self, text, may_be_missing):
         word = str(text).strip().lower()
@@ -127,9 +118,7 @@ class Inventory(object):
                            "firmware must hand the range over as soft-reserved (EFI_MEMORY_SP), and the kernel needs dax_hmem and no efi=nosoftreserve")
 
 
-def _missing(named, who, may_be_missing, summary=None, remedy=None):
-    if not may_be_missing:
-        raise TestbedError(summary, remedy=remedy)
+def _missing(named, who):
     return DaxRegion(named, who, None, None, None, None, ())
 
 
@@ -154,22 +143,3 @@ def _hmem_start(host, region):
     ranges = [(int(start, 16), int(end, 16)) for start, end in _SOFT_RESERVED.findall(host.read_optional("/proc/iomem") or "")]
     alike = [start for start, end in ranges if end + 1 - start == region.size and (first is None or start <= first <= end)]
     return alike[0] if len(alike) == 1 else first
-
-
-def namespaces(host):
-    """The :class:`Namespace`\\ s that have bytes, of NVDIMM and CXL persistent memory alike (Documentation/ABI/testing/sysfs-bus-nvdimm)."""
-    names = host.listdir(ND)
-    holders = {}
-    for name in names:
-        if re.fullmatch(r"dax[0-9.]+", name):
-            holders[host.read_optional("%s/%s/namespace" % (ND, name))] = name
-    found = []
-    for name in names:
-        base = "%s/%s" % (ND, name)
-        if not name.startswith("namespace") or host.read_optional(base + "/size") in (None, "0"):
-            continue
-        holder = holders.get(name)
-        uuids = [host.read_optional(path + "/uuid") for path in ([ND + "/" + holder] if holder else []) + [base]]
-        found.append(Namespace(name, host.read_optional(base + "/mode"), host.read_optional(base + "/alt_name") or None,
-                               tuple([uuid.lower() for uuid in uuids if uuid]), holder))
-    return found

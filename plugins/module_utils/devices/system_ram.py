@@ -186,8 +186,7 @@ def _check_release(host, release):
     if release.device.driver not in (None, "device_dax"):
         raise TestbedError("%s: its dax device is in use through %s" % (release.who, release.device.driver), remedy="release it first")
     keeps = release.becomes is not None and release.becomes.mode == "devdax"
-    # volatile memory that no driver has holds nothing that anybody could have put there
-    if keeps or release.device.driver is None and "namespace" not in release.region.named:
+    if keeps:
         return []
     return contents.refuse_loss(host, release.device.name, release.who, release.may_lose)
 

@@ -5,6 +5,8 @@
 
 ``trees/*.tgz`` hold the relevant part of /sys and /proc of a real guest (6.12, two CXL memory devices): ``fresh`` without regions, ``bound`` with a
 region of each device, serial 1 self-hosted with four of eight blocks online in the movable zone, serial 2 with its memmap in DRAM and all offline.
+``mixed`` is of another one: two CXL memory devices without regions, an NVDIMM's devdax namespace "ram" that device_dax has, 1 GiB of soft-reserved memory
+that kmem has, its memmap in DRAM and all offline.
 """
 from __future__ import annotations
 
@@ -42,6 +44,8 @@ class Kernel(Host):
         self.log = []
         self.self_hosting = True
         self.partial = 0
+        self.ids = set()  # (driver, dax device) of new_id
+        self.refused = ()  # dax devices that a driver's probe refuses when new_id attaches them
 
     # what tests look at
 
@@ -74,11 +78,18 @@ class Kernel(Host):
         if not os.path.exists(self.path(name)):
             raise FileNotFoundError(errno.ENOENT, name)
         block = re.fullmatch(MEMORY + "/memory([0-9]+)/state", name)
-        bind = re.fullmatch(DAX + "/drivers/kmem/(bind|unbind)", name)
+        driver = re.fullmatch(DAX + "/drivers/(kmem|device_dax)/(bind|unbind|new_id|remove_id)", name)
+        size = re.fullmatch(DAX + "/devices/(.*)/size", name)
         if block:
             self._change_block(int(block.group(1)), value)
-        elif bind:
-            (self._bind if bind.group(1) == "bind" else self._unbind)(value)
+        elif driver:
+            self._drive(driver.group(2), value, driver.group(1))
+        elif size:
+            self._resize(size.group(1), int(value))
+        elif name.endswith("/dax_region/create"):
+            self._create_dax(os.path.dirname(os.path.dirname(name)))
+        elif name.endswith("/dax_region/delete"):
+            self._delete_dax(value)
         elif name.endswith("/memmap_on_memory"):
             self._turn_knob(name, value)
         else:
@@ -105,11 +116,81 @@ class Kernel(Host):
             raise OSError(errno.EBUSY, name)
         self.put(name, value)
 
-    def _blocks(self, dax):
+    def _range(self, dax):
+        """First byte and the one behind the last; both 0 for a device without bytes."""
         base = "%s/devices/%s/mapping0" % (DAX, dax)
-        return range(self.read_int(base + "/start") // BLOCK, (self.read_int(base + "/end") + 1) // BLOCK)
+        return (self.read_int(base + "/start"), self.read_int(base + "/end") + 1) if self.exists(base) else (0, 0)
 
-    def _bind(self, dax):
+    def _blocks(self, dax):
+        first, end = self._range(dax)
+        return range(-(-first // BLOCK), end // BLOCK)
+
+    def _drive(self, action, dax, driver):
+        """drivers/base/bus.c, drivers/dax/bus.c:dax_bus_match and do_id_store of 6.12."""
+        def takes(name):
+            own = "device_dax" if "/ndbus" in self.resolve("%s/devices/%s" % (DAX, name)) else "kmem"
+            return driver == own or (driver, name) in self.ids
+
+        free = self.link_name("%s/devices/%s/driver" % (DAX, dax)) is None
+        if action == "unbind":
+            if self.link_name("%s/devices/%s/driver" % (DAX, dax)) != driver:
+                raise OSError(errno.ENODEV, dax)
+            self._unbind(dax)
+        elif action == "bind":
+            if not takes(dax) or not free or self._range(dax) == (0, 0):
+                raise OSError(errno.ENODEV if not takes(dax) else errno.EBUSY if not free else errno.ENXIO, dax)
+            self._bind(dax, driver)
+        elif action == "remove_id":
+            self.ids.discard((driver, dax))
+        else:
+            self.ids.add((driver, dax))
+            for name, (other, unused) in self.dax_state().items():
+                if other is None and takes(name) and self._range(name) != (0, 0) and name not in self.refused:
+                    self._bind(name, driver)
+
+    def _children(self, parent):
+        return [name for name in self.listdir(DAX + "/devices") if os.path.dirname(self.resolve("%s/devices/%s" % (DAX, name))) == parent]
+
+    def _create_dax(self, parent):
+        parent = self.resolve(parent)
+        taken = self._children(parent)
+        stem = "%s." % taken[0].split(".")[0]
+        name = next(stem + str(number) for number in range(9) if stem + str(number) not in taken)
+        node = self.read("%s/devices/%s/target_node" % (DAX, taken[0]))
+        for attribute, text in (("size", "0"), ("memmap_on_memory", "0"), ("target_node", node)):
+            self.put("%s/%s/%s" % (parent, name, attribute), text)
+        self._link("%s/%s" % (parent, name), "dax")
+
+    def _delete_dax(self, name):
+        if name.endswith(".0") or self._range(name) != (0, 0):
+            raise OSError(errno.EBUSY, name)
+        shutil.rmtree(self.resolve_own("%s/devices/%s" % (DAX, name)))
+        os.unlink(self.path("%s/devices/%s" % (DAX, name)))
+
+    def _resize(self, name, size):
+        base = "%s/devices/%s" % (DAX, name)
+        if self.exists(base + "/driver"):
+            raise OSError(errno.EBUSY, name)
+        shutil.rmtree(self.path(base + "/mapping0"), ignore_errors=True)
+        self.put(base + "/size", str(size))
+        if not size:
+            return
+        parent = os.path.dirname(self.resolve(base))
+        resource = os.path.dirname(parent) + "/resource"
+        first = self.read_int(resource) if self.exists(resource) else 0x100000000
+        end = first + self.read_int(parent + "/dax_region/size")
+        for start, behind in sorted(self._range(child) for child in self._children(parent)):
+            if behind and start - first < size:
+                first = behind
+        if end - first < size:
+            raise OSError(errno.ENOSPC, name)
+        self.put(base + "/mapping0/start", "%#x" % first)
+        self.put(base + "/mapping0/end", "%#x" % (first + size - 1))
+
+    def _bind(self, dax, driver="kmem"):
+        os.symlink("../drivers/" + driver, self.path("%s/devices/%s/driver" % (DAX, dax)))
+        if driver != "kmem":
+            return
         blocks = self._blocks(dax)
         node = self.read("%s/devices/%s/target_node" % (DAX, dax))
         for number in list(blocks)[:len(blocks) - self.partial]:
@@ -122,9 +203,11 @@ class Kernel(Host):
             policy = self.read(MEMORY + "/auto_online_blocks")
             if policy != "offline":
                 self._change_block(number, policy)
-        os.symlink("../drivers/kmem", self.path("%s/devices/%s/driver" % (DAX, dax)))
 
     def _unbind(self, dax):
+        if self.link_name("%s/devices/%s/driver" % (DAX, dax)) != "kmem":
+            os.unlink(self.path("%s/devices/%s/driver" % (DAX, dax)))
+            return
         assert not set(self._blocks(dax)) & set(self.online()), "unbound with blocks online: the range is lost"
         node = self.read("%s/devices/%s/target_node" % (DAX, dax))
         for number in self._blocks(dax):
@@ -170,7 +253,8 @@ class Kernel(Host):
         self._link(place, "cxl")
         dax = "%s/dax_region%d/dax%d.0" % (place, number, number)
         for name, text in (("memmap_on_memory", "1"), ("target_node", str(1 + number)), ("mapping0/start", "%#x" % start),
-                           ("mapping0/end", "%#x" % (start + size - 1))):
+                           ("mapping0/end", "%#x" % (start + size - 1)), ("size", str(size)), ("../dax_region/size", str(size)), ("../dax_region/create", ""),
+                           ("../dax_region/delete", "")):
             self.put("%s/%s" % (dax, name), text)
         os.makedirs(self.path(DAX + "/devices"), exist_ok=True)
         self._link(dax, "dax")
@@ -203,8 +287,9 @@ def unpack_tree(tmp_path):
             archive.extraction_filter = getattr(tarfile, "tar_filter", None)
             archive.extractall(root)
         kernel = Kernel(root)
-        for place in (DAX + "/drivers/kmem/bind", DAX + "/drivers/kmem/unbind"):
-            kernel.put(place, "")
+        for driver in ("kmem", "device_dax"):
+            for action in ("bind", "unbind", "new_id", "remove_id"):
+                kernel.put("%s/drivers/%s/%s" % (DAX, driver, action), "")
         os.makedirs(kernel.path(DAX + "/devices"), exist_ok=True)
         os.makedirs(kernel.path(lock.DIRECTORY))
         kernel.put(MEMORY + "/auto_online_blocks", auto_online)
@@ -220,3 +305,8 @@ def boot_fresh(boot):
 @pytest.fixture(name="bound")
 def boot_bound(boot):
     return boot("bound")
+
+
+@pytest.fixture(name="mixed")
+def boot_mixed(boot):
+    return boot("mixed", "offline")

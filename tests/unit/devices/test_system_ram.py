@@ -254,6 +254,7 @@ def test_device_with_another_driver(made):
 
 def test_device_smaller_than_a_block(made):
     made.put("/sys/bus/dax/devices/dax0.0/mapping0/end", "%#x" % (0xa90000000 + (64 << 20) - 1))
+    made.put("/sys/bus/dax/devices/dax0.0/../dax_region/size", str(64 << 20))
     with pytest.raises(TestbedError, match="holds no whole memory block of 128M"):
         system_ram.apply(made, wanted())
 
