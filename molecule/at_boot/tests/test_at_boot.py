@@ -25,7 +25,8 @@ def on_guest(controller):
     def run(command):
         done = controller.finish(controller.start("ansible", "-i", TESTBED, GUEST, "-m", "ansible.builtin.raw", "-a", command))
         code, output = re.search(r"rc=(\d+) >>\n(.*)", done.output, re.DOTALL).groups()
-        return int(code), output.replace("\r\n", "\n").replace("Shared connection to 127.0.0.1 closed.\n", "").strip()
+        noise = ("Shared connection to 127.0.0.1 closed.", "non-zero return code")
+        return int(code), "\n".join(line for line in output.splitlines() if line not in noise).strip()
     return run
 
 

@@ -31,7 +31,7 @@ _OF_BLOCKS = ("memmap", "zone", "amount")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNSAID = (None, "", [], {})
 
-# position in the list, from 1; name: what to call it; identities: memory devices as identity.parse gives them; members: the same as written;
+# position in the list, from 1; name: its identity as text; identities: memory devices as identity.parse gives them; members: the same as written;
 # nvdimms: handles or unique ids as written; soft_reserved: physical address; type of the CXL region, None for none; namespace: dict or None;
 # mode: system-ram, devdax, or None for a namespace that is no dax device; parts: list of dicts; size: bytes or None for all;
 # asked: the entry as it was written, without empty values
@@ -136,7 +136,7 @@ def _entry(entry, position, allow_data_loss):
     _check_memmap(asked, mode, parts)
     name = ", ".join(_called(member) for member in identities) or ("%#x" % soft_reserved if soft_reserved is not None else "nvdimm %s" % ", ".join(nvdimms))
     if namespace:
-        name = "namespace %s" % label(namespace)
+        name = label(namespace)
     return Entry(position, name, identities, members, nvdimms, soft_reserved, kind, size, namespace, None if parts else mode, asked.get("memmap"), parts,
                  asked.get("zone", DEFAULTS["zone"]), _amount(asked), _flag(asked, "allow_data_loss", allow_data_loss), asked)
 

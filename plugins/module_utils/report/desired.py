@@ -4,8 +4,6 @@
 """Which entries of the facts a declared memory device is about."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
-
 
 def dax_devices(facts, entry):
     """The entries of the fact ``devices`` that belong to a declared memory device, in the order of their addresses: none or one, or one for each part.
@@ -13,7 +11,8 @@ def dax_devices(facts, entry):
     :arg entry: :class:`declaration.Entry`.
     """
     if entry.namespace:
-        found = [device for device in facts["devices"] if device.get("namespace") and is_namespace(device["namespace"], entry)]
+        names = [namespace["name"] for namespace in namespaces(facts, entry)]
+        found = [device for device in facts["devices"] if (device.get("namespace") or {}).get("name") in names]
     elif entry.soft_reserved is not None:
         found = [device for device in facts["devices"] if device.get("soft_reserved") == entry.soft_reserved]
     else:
@@ -27,11 +26,8 @@ def _made_of(members, identities):
                                                    for member, wanted in zip(members, identities))
 
 
-def is_namespace(found, entry):
-    """Whether a namespace of the facts is the declared one, by the name in its label, else by its uuid."""
-    return found.get("label" if "name" in entry.namespace else "uuid") == declaration.label(entry.namespace)
-
-
 def namespaces(facts, entry):
-    """The entries of the fact ``namespaces`` that are the declared one."""
-    return [namespace for namespace in facts["namespaces"] if is_namespace(namespace, entry)]
+    """The entries of the fact ``namespaces`` that are the declared one, by the name in its label, else by its uuid."""
+    if "name" in entry.namespace:
+        return [namespace for namespace in facts["namespaces"] if namespace.get("label") == entry.namespace["name"]]
+    return [namespace for namespace in facts["namespaces"] if entry.namespace["uuid"] in (namespace.get("uuid"), namespace.get("label_uuid"))]

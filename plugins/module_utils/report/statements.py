@@ -71,7 +71,7 @@ def _exist(facts, entry, matching, wanted):
     names = [device["name"] for device in matching]
     others = ["%s of %s" % (device["name"], " and ".join(words.identities(device)) or "unknown origin") for device in facts["devices"]]
     found = ", ".join(names) or "none (the host has %s)" % (", ".join(others) or "no dax device at all")
-    who = "memory device %s%s" % (entry.name, " (%s)" % names[0] if len(names) == 1 else "")
+    who = "%s%s" % (_called(entry), " (%s)" % names[0] if len(names) == 1 else "")
     blocks = [part for part in facts["ranges"] if len(names) == 1 and part["device"] == names[0]]
     return _statement(entry, who, blocks, "dax device" if wanted == 1 else "dax devices", "one" if wanted == 1 else str(wanted), found, len(names) == wanted)
 
@@ -81,7 +81,7 @@ def _namespace(facts, entry):
     matching, asked = desired_state.namespaces(facts, entry), entry.namespace
 
     def say(statement, wanted, found, ok):
-        return _statement(entry, "%s%s" % (entry.name, " (%s)" % matching[0]["name"] if len(matching) == 1 else ""), (), statement, wanted, found, ok)
+        return _statement(entry, "%s%s" % (_called(entry), " (%s)" % matching[0]["name"] if len(matching) == 1 else ""), (), statement, wanted, found, ok)
 
     there = ["%s %s" % (namespace["name"], namespace.get("label") or namespace["uuid"] or "without a name") for namespace in facts["namespaces"]]
     found = [say("namespace", "one", ", ".join(namespace["name"] for namespace in matching) or "none (the host has %s)" % (", ".join(there) or "none at all"),
@@ -93,6 +93,12 @@ def _namespace(facts, entry):
     if "map" in asked:
         found.append(say("memmap of the namespace", asked["map"], namespace["map"], namespace["map"] == asked["map"]))
     return found
+
+
+def _called(entry):
+    if entry.namespace:
+        return "namespace %s" % entry.name
+    return "soft-reserved memory at %s" % entry.name if entry.soft_reserved is not None else "memory device %s" % entry.name
 
 
 def _statement(entry, who, ranges, statement, wanted, found, ok):
@@ -110,7 +116,7 @@ class _Device(object):
         self._device = device
         self._wanted_mode = mode
         self._memmap = memmap
-        self._who = "memory device %s (%s)" % (desired.name, device["name"])
+        self._who = "%s (%s)" % (_called(desired), device["name"])
         self._ranges = [entry for entry in facts["ranges"] if entry["device"] == device["name"]]
 
     def statements(self):
