@@ -59,7 +59,9 @@ def parse(entries, allow_data_loss=False):
                     raise TestbedError("%s is there twice, entry %d has it, too" % (thing, owners[thing]))
                 owners[thing] = position
         except TestbedError as exc:
-            raise TestbedError("memory device %d of the declared ones%s: %s" % (position, _hint(entry), exc.summary), remedy=exc.remedy)
+            # One line, whatever somebody has put into a name.
+            said = "memory device %d of the declared ones%s: %s" % (position, _hint(entry), exc.summary)
+            raise TestbedError(" ".join(said.split()), remedy=exc.remedy)
         found.append(parsed)
     return found
 
