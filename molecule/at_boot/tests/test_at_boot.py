@@ -45,7 +45,7 @@ def declare(controller):
 def restart(controller, definition, on_guest):
     """A function that starts the guest anew, from outside, and waits until its systemd has nothing more to do. Returns what systemd then calls it."""
     def again(**options):
-        done = controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=GUEST, state="restarted", **options)
+        done = controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=GUEST, state="restarted", timeout=400, **options)
         assert done.code == 0, done.output
         return on_guest("systemctl is-system-running --wait")[1]
     return again
@@ -60,7 +60,7 @@ def provisioned(controller):
 
 def journal(on_guest):
     """What the service itself has said since the boot, line by line."""
-    return on_guest("journalctl -b -u %s -o cat _TRANSPORT=stdout --no-pager" % SERVICE)[1].splitlines()
+    return on_guest("SYSTEMD_COLORS=0 journalctl -b -u %s -o cat _TRANSPORT=stdout --no-pager" % SERVICE)[1].splitlines()
 
 
 def hot(state):
@@ -98,9 +98,9 @@ def test_data_at_risk_leaves_all_memory_offline(controller, declare, restart, on
     found = controller.state(GUEST)
     assert hot(found) == {}
     assert on_guest("systemctl is-failed %s" % SERVICE)[1] == "failed"
-    assert re.match("declared memory stays offline: namespace ram: .*", journal(on_guest)[0])
-    assert "allow_data_loss" in journal(on_guest)[0]
-    assert on_guest("cat /sys/bus/nd/devices/dax*/dax*/../dax_region/id >/dev/null; basename $(readlink /sys/bus/dax/devices/dax*/driver)")[1] == "device_dax"
+    assert re.match("declared memory stays offline: .*namespace ram.*allow_data_loss", journal(on_guest)[0])
+    # what is no memory is as it is on any host
+    assert on_guest("basename $(readlink /sys/bus/dax/devices/dax*/driver)")[1] == "device_dax"
 
 
 def test_memory_that_appears_meanwhile_reaches_no_driver(controller, on_guest):

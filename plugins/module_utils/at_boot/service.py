@@ -35,6 +35,8 @@ def main():
     """The service's whole run. Returns its exit code."""
     host = Host()
     try:
+        # first of all: a namespace has to be usable whatever is wrong with the declaration
+        hold.pass_on(host)
         lines = apply(host, _declared(host))
         # What has kept dax devices from their drivers since early boot ends where all is well. Otherwise it stays, until a module runs here.
         hold.release(host)
@@ -106,6 +108,7 @@ def _when_it_would_do(host, plan, seconds):
 
     def would_do():
         try:
+            hold.pass_on(host)
             if plan.regions:
                 regions.apply(host, _filled(plan.regions, REGION), check_mode=True)
             if plan.namespaces:
