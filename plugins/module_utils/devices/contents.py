@@ -191,8 +191,9 @@ def users(host, devices):
             continue
         base = "/proc/" + process
         opened = any(host.device_number("%s/fd/%s" % (base, number)) in devices for number in host.listdir(base + "/fd", ordered=False))
-        if opened or _maps(host, base, devices):
-            found.append("process %s (%s), which has it %s" % (process, host.read_optional(base + "/comm") or "?", "open" if opened else "mapped"))
+        how = [word for word, true in (("open", opened), ("mapped", _maps(host, base, devices))) if true]
+        if how:
+            found.append("process %s (%s), which has it %s" % (process, host.read_optional(base + "/comm") or "?", " and ".join(how)))
     return found
 
 

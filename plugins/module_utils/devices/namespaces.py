@@ -185,6 +185,8 @@ def _plan(host, inventory, wanted, room):
     _check_labels(wanted)
     if namespace is None or region.labels != "used" and namespace.mode == "raw" and wanted.mode != "raw":
         _check_writable(wanted)
+        if region.labels == "blank" and _labels_wanted(wanted):
+            _check_alone(inventory, wanted)
         _check_fit(host, wanted, room)
         lost = []
         for entry in [] if region.labels == "used" else inventory.in_region(region):
@@ -220,6 +222,13 @@ def _completed(wanted, namespace):
 def _check_writable(wanted):
     if wanted.region.read_only:
         raise TestbedError("%s: its region is read-only" % wanted.who)
+
+
+def _check_alone(inventory, wanted):
+    shared = [region for region in inventory.regions if set(region.dimms) & set(wanted.region.dimms)]
+    if len(shared) > 1:
+        raise TestbedError("%s: its NVDIMMs belong to %d regions, and new labels would be those of all" % (wanted.who, len(shared)),
+                           remedy="write them with ndctl init-labels while nothing is in use")
 
 
 def _check_labels(wanted):
@@ -266,7 +275,8 @@ def _check_fit(host, wanted, room):
     if size is None:
         size = largest // step * step if region.labels == "used" or _labels_wanted(wanted) else region.size
         if size < least:
-            raise TestbedError("%s: its region has %s left, too little: a %s namespace here needs %s" % (wanted.who, format_size(largest), mode, format_size(least)))
+            raise TestbedError("%s: its region has %s left, too little: a %s namespace here needs %s"
+                               % (wanted.who, format_size(largest), mode, format_size(least)))
     if size % step:
         nearest = [count for count in (size // step * step, (size // step + 1) * step) if least <= count <= largest]
         raise TestbedError("%s: size %s is not a multiple of %s, the alignment of its region" % (wanted.who, format_size(size), format_size(step)),
@@ -301,8 +311,7 @@ def change(host, plans):
     """Remove, make anew, make. Raises :class:`TestbedError`: what this call made is gone again then, and the details say what stays."""
     undo, stays = session.Undo(), []
     try:
-        for module in DRIVERS:
-            _load(host, module)
+        _load_drivers(host)
         for found in plans:
             if found.action == "remove":
                 _remove(host, found)
@@ -321,10 +330,10 @@ def change(host, plans):
         raise exc
 
 
-def _load(host, module):
-    """A driver that is built in, or not there at all, shows itself when it is needed."""
+def _load_drivers(host):
+    """One that is not there at all shows itself when it is needed."""
     try:
-        host.run(["modprobe", "-q", module])
+        host.run(["modprobe", "-q", "-a"] + list(DRIVERS))
     except signals.Interrupted:
         raise
     except TestbedError:
@@ -344,7 +353,13 @@ def _now(host, wanted):
 def _remove(host, found):
     """Destroy one namespace. Looked at again first: what was free of use may be in use by now."""
     contents.refuse_loss(host, found.namespace.name, found.entry.who, True, "remove")
-    _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
+    try:
+        _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
+    except TestbedError as exc:
+        undo = session.Undo()
+        undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
+        exc.details = exc.details + (undo.run() if found.namespace.enabled else [])
+        raise exc
     if found.entry.region.labels != "used":
         host.run(["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it
     elif _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
@@ -393,10 +408,6 @@ def _write_labels(host, inventory, wanted, stays):
     """Empty labels in blank label areas. ndctl does that only while no region of the NVDIMMs is enabled."""
     for entry in inventory.in_region(wanted.region):
         contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, True)
-    shared = [region for region in inventory.regions if set(region.dimms) & set(wanted.region.dimms)]
-    if len(shared) > 1:
-        raise TestbedError("%s: its NVDIMMs belong to %d regions, and new labels would be those of all" % (wanted.who, len(shared)),
-                           remedy="write them with ndctl init-labels while nothing is in use")
     host.run(["ndctl", "disable-region", wanted.region.name])
     try:
         # it refuses by itself where there are labels already
@@ -503,9 +514,12 @@ def _proven(host, found):
         return status(found.entry, None)
     wanted, namespace = _now(host, found.entry)[1:]
     report = status(wanted, namespace)
+    different = differences(wanted, namespace) if wanted.state != "absent" and namespace is not None else []
+    if found.action == "enable" and (different or report["state"] == "absent"):
+        raise TestbedError("%s was disabled and is enabled now, but has %s" % (wanted.who, "; ".join(different) or "mode raw"),
+                           remedy="state: reconfigured makes it anew, and loses what it holds")
     if (report["state"] == "present") != (wanted.state != "absent"):
         raise TestbedError("%s is %s after all" % (wanted.who, report["state"]))
-    different = differences(wanted, namespace) if wanted.state != "absent" else []
     if different or wanted.state != "absent" and not namespace.enabled:
         raise TestbedError("%s has come out as something else: %s" % (wanted.who, "; ".join(different) or "it is disabled"))
     return report

@@ -12,6 +12,8 @@ from ansible.module_utils.testing import patch_module_args
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.memlab.testbed.tests.synthetic.nvdimms import NdHost
+
 MODULES = "ansible_collections.memlab.testbed.plugins.modules."
 WORD = st.one_of(st.sampled_from(["1", "0x2", "0000:0d:00.0", "mem0", "all", "512M", "128M", "8", "", "online", "0xb90000000", "decoder0.0"]),
                  st.text(max_size=8), st.integers(), st.floats(), st.none(), st.booleans())
@@ -21,6 +23,11 @@ ENTRY = st.dictionaries(KEY, st.one_of(WORD, st.lists(WORD, max_size=3), CHOICE)
 LIKELY = st.fixed_dictionaries({"memory_devices": st.lists(st.sampled_from(["1", "2", "0x1", "9", "0000:41:00.0", "mem0"]), max_size=2)},
                                optional={"size": WORD, "count": WORD, "memmap": st.sampled_from(["device", "dram"]), "offline": st.booleans(),
                                          "state": st.sampled_from(["present", "absent", "online", "offline"]), "zone": st.sampled_from(["movable", "kernel"])})
+
+
+@pytest.fixture(name="pmem")
+def persistent(tmp_path):
+    return NdHost(tmp_path)
 
 
 @pytest.fixture(name="call")
@@ -82,6 +89,26 @@ def test_any_parameters_get_a_clean_answer(bound, call, name, key, entries):
         assert answer["msg"] and "Traceback" not in answer["msg"]
     else:
         assert answer[key] or not entries
+
+
+NAMESPACE = st.fixed_dictionaries({}, optional={
+    "nvdimms": st.lists(st.one_of(st.sampled_from(["0x1", "2", "0x3", "8680-56341200", "nmem0"]), WORD), max_size=2),
+    "memory_devices": st.lists(st.sampled_from(["0x11", "17", "0x12"]), max_size=1), "name": st.one_of(st.sampled_from(["a", "b"]), st.text(max_size=70)),
+    "uuid": st.one_of(WORD, st.uuids().map(str)), "state": st.sampled_from(["present", "absent", "reconfigured"]),
+    "mode": st.sampled_from(["raw", "sector", "fsdax", "devdax"]), "map": st.sampled_from(["mem", "dev"]), "size": st.one_of(WORD, st.just("64M")),
+    "align": st.one_of(WORD, st.sampled_from(["4K", "2M", "1G"])), "sector_size": st.one_of(WORD, st.sampled_from(["512", "4096"])),
+    "allow_data_loss": st.booleans()})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(st.lists(st.one_of(NAMESPACE, ENTRY), max_size=3))
+def test_any_namespaces_get_a_clean_answer(pmem, call, entries):
+    code, answer = call("pmem_namespace", pmem, {"namespaces": entries}, check_mode=True)
+    assert pmem.log == []
+    if code:
+        assert answer["msg"] and "Traceback" not in answer["msg"]
+    else:
+        assert len(answer["namespaces"]) == len(entries)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
