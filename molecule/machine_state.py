@@ -4,7 +4,7 @@
 """What a machine's own /proc and /sys say of its memory, as JSON: run in the guest, where nothing of the collection is.
 
 Only files are read here, and by other means than the collection's modules: these tests are to notice when a module is wrong.
-Prints a dict: policies, devices (by serial), blocks (by id), zones (by node). What never stands still, such as free pages, is left out.
+Prints a dict: policies, devices (by serial), dax (by address), blocks (by id), zones (by node). What never stands still, such as free pages, is left out.
 """
 from __future__ import annotations
 
@@ -56,6 +56,18 @@ def devices():
     return found
 
 
+def dax_devices():
+    """Every dax device that has bytes, whatever it belongs to: its size, driver, knob and node, by the address of its first byte."""
+    found = {}
+    for dax in glob.glob("/sys/bus/dax/devices/dax*"):
+        starts = [int(text(place), 16) for place in glob.glob(dax + "/mapping*/start")]
+        knob = dax + "/memmap_on_memory"
+        if starts:
+            found["%#x" % min(starts)] = {"size": int(text(dax + "/size")), "driver": link(dax + "/driver"),
+                                          "knob": text(knob) if os.path.exists(knob) else None, "node": int(text(dax + "/target_node"))}
+    return found
+
+
 def self_hosted(first_page):
     """Pages at the start of a block that /proc/kpageflags calls its own memmap, and all such pages in its first 4 MiB."""
     with open("/proc/kpageflags", "rb") as stream:
@@ -94,7 +106,7 @@ def main():
         "boot": text("/proc/sys/kernel/random/boot_id"), "block_size": size, "page_size": PAGE, "parameters": text("/proc/cmdline").split(),
         "auto_online_blocks": text(MEMORY + "/auto_online_blocks"), "drivers_autoprobe": text("/sys/bus/dax/drivers_autoprobe"),
         "left_behind": sorted(name for name in os.listdir("/run/memlab") if name != "lock") if os.path.isdir("/run/memlab") else [],
-        "serials": sorted(serials().values()), "devices": devices(), "blocks": blocks(size), "zones": zones()}))
+        "serials": sorted(serials().values()), "devices": devices(), "dax": dax_devices(), "blocks": blocks(size), "zones": zones()}))
 
 
 main()

@@ -100,7 +100,8 @@ class Inventory(object):
     def _by_soft_reserved(self, text, may_be_missing):
         word = str(text).strip().lower()
         if not _ADDRESS.fullmatch(word):
-            raise TestbedError("soft_reserved: %.60r is not an address in hexadecimal, such as 0x240000000" % (text,), remedy="quote it, or YAML makes a number of it")
+            raise TestbedError("soft_reserved: %.60r is not an address in hexadecimal, such as 0x240000000" % (text,),
+                               remedy="quote it, or YAML makes a number of it")
         named, who = {"soft_reserved": text}, "soft-reserved memory at %s" % word
         children = {}
         for name in self.host.listdir(dax.BUS + "/devices"):

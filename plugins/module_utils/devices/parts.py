@@ -95,7 +95,8 @@ def _create(host, region):
     _write(host, region, region.place + "/create", "1")
     new = [name for name in children(host, region) if name not in before]
     if len(new) != 1:
-        raise TestbedError("%s: one dax device was created, and %d are new" % (region.who, len(new)), remedy="something else divides this region, too: stop that")
+        raise TestbedError("%s: one dax device was created, and %d are new" % (region.who, len(new)),
+                           remedy="something else divides this region, too: stop that")
     return new[0]
 
 

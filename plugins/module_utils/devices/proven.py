@@ -1,7 +1,10 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether the kernel did with a memmap what it was told, by its own page tables: the knob alone proves nothing, and from 6.8 on the kernel falls back in silence."""
+"""Whether the kernel did with a memmap what it was told, by its own page tables.
+
+The knob alone proves nothing: a kernel that cannot keep a memmap on the device puts it elsewhere without a word (mm/memory_hotplug.c, 6.8 to 7.3).
+"""
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax

@@ -57,7 +57,8 @@ def test_parts_that_fit_stay(mixed):
 
 def test_whole_again(mixed):
     system_ram.apply(mixed, wanted(*THREE))
-    with pytest.raises(TestbedError, match=r"its dax region of 1G is divided: 256M, 128M, 640M: name its parts, or make it whole again with parts: \[{size: all}\]"):
+    with pytest.raises(TestbedError, match=r"its dax region of 1G is divided: 256M, 128M, 640M: name its parts, "
+                       r"or make it whole again with parts: \[{size: all}\]"):
         system_ram.apply(mixed, [{"soft_reserved": "0x100000000", "memmap": "dram"}])
     assert system_ram.apply(mixed, wanted(("all", "system-ram", "dram")))[0] is True
     assert layout(mixed) == [(4096, 5120, "kmem", "0")]

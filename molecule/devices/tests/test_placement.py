@@ -1,0 +1,167 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Dax devices of every origin to kmem, with their memmap where it was asked for, to device_dax and back, whole and in parts."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+GUEST = "placement"
+ONE, TWO = {"memory_devices": ["0x1"]}, {"memory_devices": ["0x2"]}
+SOFT = {"soft_reserved": "0x100000000"}
+NAMESPACE = {"namespace": "ram"}
+MADE = [{"nvdimms": ["0x1"], "name": "ram", "mode": "devdax", "map": "mem"}]
+SELF, NONE = [512, 512], [0, 0]
+
+# Values to files of the guest, each written in one go.
+WRITE = "import json, sys\nfor path, value in json.loads(sys.argv[1]):\n    with open(path, 'w') as stream:\n        stream.write(value)\n"
+
+
+@pytest.fixture(name="done", scope="module")
+def successful_call(controller):
+    """A function that runs a module on the guest, successfully, and returns its result."""
+    def call(module, key, *entries, **options):
+        found = controller.module(GUEST, module, **dict(options, **{key: list(entries)}))
+        assert found.code == 0, found.output
+        return found.result
+    return call
+
+
+@pytest.fixture(name="blocks", scope="module")
+def memory_blocks(done):
+    return lambda *entries: done("memory_blocks", "devices", *entries)
+
+
+@pytest.fixture(name="place", scope="module")
+def dax_device(done):
+    return lambda *entries: done("dax_device", "devices", *entries)
+
+
+@pytest.fixture(name="regions", scope="module")
+def make_regions(done, blocks):
+    """A region of each CXL memory device, in one window and so on one node. Returns the node."""
+    made = done("cxl_region", "regions", ONE, TWO)["regions"]
+    assert made[0]["node"] == made[1]["node"]
+    yield made[0]["node"]
+    blocks({"node": made[0]["node"], "state": "offline"})
+    done("cxl_region", "regions", dict(ONE, state="absent"), dict(TWO, state="absent"))
+
+
+@pytest.fixture(name="namespace", scope="module")
+def make_namespace(controller, done):
+    """A devdax namespace of the whole NVDIMM. Returns the address where its dax device begins."""
+    done("pmem_namespace", "namespaces", *MADE)
+    yield next(start for start, device in controller.state(GUEST)["dax"].items() if device["driver"] == "device_dax")
+    done("pmem_namespace", "namespaces", dict(MADE[0], state="absent", allow_data_loss=True))
+
+
+@pytest.fixture(name="state")
+def machine_state(controller):
+    def look():
+        found = controller.state(GUEST)
+        found["blocks"] = {int(number): block for number, block in found["blocks"].items()}
+        assert (found["drivers_autoprobe"], found["auto_online_blocks"], found["left_behind"]) == ("1", "offline", [])
+        return found
+    return look
+
+
+def hosted(state, *ids):
+    """Self-hosted pages of blocks that have to be online."""
+    assert [state["blocks"][number]["state"] for number in ids] == ["online"] * len(ids)
+    return [state["blocks"][number]["self_hosted"] for number in ids]
+
+
+def missing_pages(state, node, zone="Movable"):
+    """Pages of a zone that the page allocator was not given: on a node without DRAM its self-hosted memmaps."""
+    counts = state["zones"][str(node)][zone]
+    return counts["present"] - counts["managed"]
+
+
+def test_every_origin_both_ways(controller, regions, namespace, blocks, state):
+    """Each device once with its memmap on itself and once in DRAM. Of QEMU's NVDIMM of 1 GiB the info block takes the first of 8 memory blocks."""
+    assert state()["dax"][SOFT["soft_reserved"]] == {"size": 1 << 30, "driver": "kmem", "knob": "0", "node": 1}, "the kernel's own choice"
+    for kinds in (("device", "dram", "dram", "device"), ("dram", "device", "device", "dram")):
+        wanted = [dict(names, memmap=memmap, offline=True) for names, memmap in zip((ONE, TWO, NAMESPACE, SOFT), kinds)]
+        reports = controller.four_steps(GUEST, "dax_device", devices=wanted)["devices"]
+        assert [report["blocks"] for report in reports] == [8, 4, 7, 8]
+        blocks(*[dict(names, count="1") for names in (ONE, TWO, NAMESPACE, SOFT)])
+        now = state()
+        assert hosted(now, *[report["first_block"] for report in reports]) == [{"device": SELF, "dram": NONE}[memmap] for memmap in kinds]
+        # one of the two CXL devices, which share a node, and either the namespace or the soft-reserved memory
+        assert missing_pages(now, regions) == 512
+        assert [missing_pages(now, report["node"]) for report in reports[2:]] == [{"device": 512, "dram": 0}[memmap] for memmap in kinds[2:]]
+        starts = ["%#x" % (now["devices"][serial]["start"]) for serial in ("0x1", "0x2")] + [namespace, SOFT["soft_reserved"]]
+        assert [(now["dax"][start]["driver"], now["dax"][start]["knob"]) for start in starts] == [
+            ("kmem", {"device": "1", "dram": "0"}[memmap]) for memmap in kinds]
+    blocks(*[dict(names, state="offline") for names in (ONE, TWO, SOFT)])
+
+
+def test_a_namespace_back_to_devdax(controller, namespace, state):
+    """Its memmap was written to it: from now on it holds data."""
+    controller.four_steps(GUEST, "dax_device", devices=[dict(NAMESPACE, mode="devdax", offline=True)])
+    before = state()
+    assert before["dax"][namespace]["driver"] == "device_dax"
+    refused = controller.module(GUEST, "dax_device", devices=[dict(NAMESPACE, memmap="dram")])
+    refused.refusal("will not change namespace ram: it holds data", "allow_data_loss: true")
+    assert state() == before
+
+
+def test_parts_of_a_region(controller, place, blocks, state):
+    parts = [{"size": "256M"}, {"size": "128M", "mode": "devdax"}, {"size": "all", "memmap": "dram"}]
+    controller.four_steps(GUEST, "dax_device", devices=[dict(SOFT, memmap="device", offline=True, parts=parts)])
+    blocks({"start": "0x100000000", "size": "256M"}, {"start": "0x118000000", "size": "128M"})
+    now = state()
+    assert hosted(now, 32, 33, 35) == [SELF, SELF, NONE]
+    assert 34 not in now["blocks"]
+    found = {start: (device["size"] >> 20, device["driver"], device["knob"]) for start, device in now["dax"].items() if device["node"] == 1}
+    assert found == {"0x100000000": (256, "kmem", "1"), "0x110000000": (128, "device_dax", "0"), "0x118000000": (640, "kmem", "0")}
+
+    # the first part stays as it is, online
+    place(dict(SOFT, memmap="device", offline=True, parts=parts[:1] + [{"size": "512M"}]))
+    now = state()
+    assert hosted(now, 32, 33) == [SELF, SELF]
+    assert now["dax"]["0x110000000"] == {"size": 512 << 20, "driver": "kmem", "knob": "1", "node": 1}
+    place(dict(SOFT, offline=True, parts=[{"size": "all", "memmap": "dram"}]))
+
+
+def test_a_memmap_drawn_to_a_device(controller, regions, place, blocks, state):
+    """With the knob off the kernel prefers the node of the new memory: another device, online there in a kernel zone, gets the memmap and is pinned by it."""
+    place(dict(ONE, memmap="device", offline=True), dict(TWO, mode="devdax", offline=True))
+    blocks(dict(ONE, zone="kernel", count="2"))
+    before = state()
+    drawn = dict(TWO, memmap="dram")
+    refused = controller.module(GUEST, "dax_device", devices=[drawn])
+    refused.refusal("its memmap would not go to DRAM", "online in a kernel zone of node %d" % regions,
+                    "add dram devices before anything goes online in a kernel zone")
+    assert state()["dax"] == before["dax"]
+
+    # what the module refused, by hand
+    name = before["devices"]["0x2"]["dax"]
+    drivers = "/sys/bus/dax/drivers"
+    writes = [["%s/device_dax/unbind" % drivers, name], ["/sys/bus/dax/devices/%s/memmap_on_memory" % name, "0"], ["%s/kmem/bind" % drivers, name]]
+    written = controller.finish(controller.start("ansible", "-i", controller.environment["MEMLAB_TESTBED"], GUEST, "-m", "ansible.builtin.command",
+                                                 "-a", json.dumps({"argv": ["/usr/bin/python3", "-c", WRITE, json.dumps(writes)]})))
+    assert written.code == 0, written.output
+    assert placement(controller, name) == ("same_node", [before["devices"]["0x1"]["dax"]])
+    pinned = controller.module(GUEST, "memory_blocks", devices=[dict(ONE, state="offline")])
+    assert (pinned.code, "EBUSY" in pinned.output) == (2, True), pinned.output
+    refused = controller.module(GUEST, "dax_device", devices=[drawn])
+    refused.refusal("its memmap would not go to DRAM", "lies on a device, on node %d now, and keeps that from going offline" % regions)
+
+    # released, and in the right order: nothing online there before the memmap is in DRAM
+    place(dict(TWO, mode="devdax"))
+    blocks(dict(ONE, state="offline"))
+    place(dict(ONE, memmap="device"), drawn)
+    blocks(dict(ONE, zone="kernel", count="2"), dict(TWO, count="1"))
+    assert placement(controller, name) == ("other_node", [])
+    blocks(dict(ONE, state="offline"), dict(TWO, state="offline"))
+
+
+def placement(controller, name):
+    """What memmap_facts says of a device's memmap, and which devices it lies on."""
+    facts = controller.module(GUEST, "memmap_facts", gather="ranges").result["ansible_facts"]["memmap"]
+    assert facts["conflicts"] == []
+    device = next(device for device in facts["devices"] if device["name"] == name)
+    return device["placement"], sorted(device["memmap_devices"])
