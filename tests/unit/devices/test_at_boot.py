@@ -225,3 +225,15 @@ def test_without_systemd(fresh):
     assert install.apply(fresh, None, False)[0] is False
     with pytest.raises(TestbedError, match="not run by systemd"):
         install.apply(fresh, settings(), True)
+
+
+def test_namespaces_go_to_their_driver_and_memory_does_not(mixed):
+    """The hold is for kmem: device_dax makes no memory of a namespace, and nobody's program misses it."""
+    before = mixed.dax_state()
+    (ram,) = [name for name, state in before.items() if state[0] == "device_dax"]
+    os.unlink(mixed.path("/sys/bus/dax/devices/%s/driver" % ram))
+    hold.pass_on(mixed)
+    assert mixed.dax_state()[ram][0] is None
+    mixed.put(hold.MARK, "1")
+    hold.pass_on(mixed)
+    assert mixed.dax_state() == before
