@@ -18,6 +18,18 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 MARK = lock.DIRECTORY + "/at-boot"
 
 
+def take(host):
+    """Hold from now on, where early boot does not already: the service was started again. Only under :func:`lock.exclusive`. Raises :class:`TestbedError`."""
+    if host.exists(MARK) or not host.exists(holds.AUTOPROBE):
+        return
+    try:
+        with open(host.path(MARK), "w", encoding="ascii") as stream:
+            stream.write(host.read(holds.AUTOPROBE) + "\n")
+        host.write(holds.AUTOPROBE, "0")
+    except OSError as exc:
+        raise TestbedError("cannot hold %s at 0 (%s)" % (holds.AUTOPROBE, errno_name(exc.errno)))
+
+
 def pass_on(host):
     """Give namespaces' dax devices that the hold has kept from their driver to it: device_dax, the only one that takes them by itself, makes no memory of them.
 

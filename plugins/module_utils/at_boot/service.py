@@ -83,7 +83,9 @@ def apply(host, declared):
     whole = declaration.plan(declared.memory_devices, offline=declared.offline)
     # A namespace on CXL memory is there when its region is, and no region outlives a boot.
     first = declaration.plan([entry.asked for entry in entries if not (entry.members and entry.namespace)], offline=declared.offline)
-    with session.changing(host), holds.autoprobe_off(host), holds.auto_online_off(host):
+    with session.changing(host), holds.auto_online_off(host):
+        # main ends this, or leaves it as it is after a failure
+        hold.take(host)
         _when_it_would_do(host, first._replace(regions=whole.regions), declared.wait)
         if whole.regions:
             regions.apply(host, _filled(whole.regions, REGION))

@@ -94,7 +94,7 @@ def test_a_block_that_refuses_takes_the_others_with_it(early, run, block):
     code, said = run(early)
     assert code == 1 and "ENOMEM" in said[0]
     assert early.online() == {}
-    assert "%d memory blocks that had gone online were taken offline again" % block in said[-1]
+    assert "%d memory blocks that had gone online were taken offline again" % block in said[-2]
 
 
 def test_what_was_online_before_stays(bound, run):
@@ -104,6 +104,9 @@ def test_what_was_online_before_stays(bound, run):
     bound.faults[STATE % (max(before) + 2)] = [16]
     assert run(bound)[0] == 1
     assert bound.online() == before
+    assert bound.read(holds.AUTOPROBE) == "0"
+    assert run(bound)[0] == 0
+    assert bound.policies() == ("1", "online")
 
 
 def test_an_error_of_its_own(early, run, monkeypatch):
