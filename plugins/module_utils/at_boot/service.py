@@ -25,7 +25,7 @@ NAMESPACE = {"nvdimms": None, "memory_devices": None, "name": None, "uuid": None
 DEVICE = {"memory_devices": None, "namespace": None, "soft_reserved": None, "mode": "system-ram", "memmap": None, "parts": None, "offline": False,
           "allow_data_loss": False}
 BLOCKS = {"memory_devices": None, "namespace": None, "soft_reserved": None, "node": None, "start": None, "size": None, "state": "online",
-          "zone": "movable", "count": "all", "order": "ascending"}
+          "zone": "movable", "count": "all", "order": None}
 
 # How systemd takes a line's level from what a service writes (sd-daemon(3)).
 ERROR, WARNING, INFO = "<3>", "<4>", "<6>"
@@ -55,8 +55,11 @@ def main():
 def _failed(host, exc, *more):
     """The first line says it all, since ``systemctl status`` shows few."""
     lines = str(exc).splitlines() + list(more)
-    if os.geteuid() == 0 and hold.hand_over(host):
-        lines.append("new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE)
+    try:
+        if os.geteuid() == 0 and hold.hand_over(host):
+            lines.append("new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE)
+    except TestbedError as also:
+        lines.append(also.summary)
     _say(ERROR, "declared memory stays offline: %s" % lines[0])
     for line in lines[1:]:
         _say(WARNING, line)
