@@ -60,7 +60,7 @@ def _failed(host, exc, *more):
             lines.append("new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE)
     except TestbedError as also:
         lines.append(also.summary)
-    _say(ERROR, "declared memory stays offline: %s" % lines[0])
+    _say(ERROR, "nothing was brought online: %s" % lines[0])
     for line in lines[1:]:
         _say(WARNING, line)
     return 1

@@ -74,7 +74,7 @@ def test_a_declaration_that_does_not_hold(early, run, text, words):
         early.put(declared_file.PATH, text)
     code, said = run(early)
     assert code == 1
-    assert said[0].startswith("<3>declared memory stays offline: ") and words in said[0]
+    assert said[0].startswith("<3>nothing was brought online: ") and words in said[0]
     assert early.online() == {}
     assert [state for state in early.dax_state().values() if state[0]] == []
     # dax devices stay without a driver until a module puts it right
@@ -113,7 +113,7 @@ def test_an_error_of_its_own(early, run, monkeypatch):
     early.put(declared_file.PATH, declared_file.dump(declared(ONE)))
     monkeypatch.setattr(service.regions, "apply", lambda *unused, **unused_too: 1 // 0)
     code, said = run(early)
-    assert (code, said[0]) == (1, "<3>declared memory stays offline: an error of this service itself: ZeroDivisionError: integer division or modulo by zero")
+    assert (code, said[0]) == (1, "<3>nothing was brought online: an error of this service itself: ZeroDivisionError: integer division or modulo by zero")
 
 
 @pytest.mark.parametrize("module, key, defaults", [("cxl_region", "regions", service.REGION), ("pmem_namespace", "namespaces", service.NAMESPACE),
@@ -149,7 +149,7 @@ def test_the_program_is_the_same_each_time_and_runs_alone(tmp_path):
     path.write_bytes(content)
     # isolated and without site-packages, as the unit runs it; nothing here is a host of its own, so it stops before any change
     done = subprocess.run([sys.executable, "-I", "-S", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1 and done.stderr.startswith("<3>declared memory stays offline: cannot read /etc/memlab/memory.json"), done.stderr
+    assert done.returncode == 1 and done.stderr.startswith("<3>nothing was brought online: cannot read /etc/memlab/memory.json"), done.stderr
 
 
 @pytest.fixture(name="systemd")
