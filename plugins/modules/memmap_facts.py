@@ -278,6 +278,10 @@ ansible_facts:
               description: The C(name), C(label) and C(uuid) of the namespace of persistent memory that it belongs to, or none.
               returned: success
               type: dict
+            soft_reserved:
+              description: Physical address at which the soft-reserved range begins that it is on, or none.
+              returned: success
+              type: int
         namespaces:
           description: >-
             Namespaces of NVDIMM and CXL persistent memory, with C(name) (the kernel's), C(label) (the name in its label), C(region) (C(nvdimms), handles, and

@@ -43,7 +43,7 @@ def held(host, path, value):
     if before == value:
         yield before
         return
-    _note(host, path, before, value)
+    note(host, path, before, value)
     try:
         _write(host, path, value)
         yield before
@@ -52,7 +52,7 @@ def held(host, path, value):
             found = host.read(path)
             if found == value:
                 _write(host, path, before)
-            _note(host, path, None, None)
+            note(host, path, None, None)
     if found != value:
         raise TestbedError("%s was set to %s by someone else while it had to stay at %s" % (path, found, value),
                            remedy="find what sets it (a service, another tool), stop that, and run again")
@@ -65,7 +65,7 @@ def restore_leftovers(host):
         if host.read_optional(path) == value:
             _write(host, path, before)
             done.append("%s put back to %s, left at %s by a run that was killed" % (path, before, value))
-        _note(host, path, None, None)
+        note(host, path, None, None)
     return done
 
 
@@ -85,7 +85,8 @@ def _notes(host):
         return {}
 
 
-def _note(host, path, before, value):
+def note(host, path, before, value):
+    """Note that ``path`` is held at ``value`` and was ``before``, or with ``None`` that it is not held any more. Raises :class:`TestbedError`."""
     notes = _notes(host)
     notes.pop(path, None)
     if value is not None:

@@ -49,9 +49,10 @@ def owners(devices, block_size):
 
 
 def origins(host, devices):
-    """``{dax device's name: {"region": ..., "memory_devices": [...], "namespace": ...}}``: what each device belongs to."""
+    """``{dax device's name: {"region": ..., "memory_devices": [...], "namespace": ..., "soft_reserved": ...}}``: what each device belongs to."""
     memory = {device.name: device for device in cxl.memory_devices(host)}
-    found = {device.name: {"region": None, "memory_devices": [], "namespace": None} for device in devices}
+    soft_reserved = _soft_reserved(devices)
+    found = {device.name: {"region": None, "memory_devices": [], "namespace": None, "soft_reserved": soft_reserved.get(device.name)} for device in devices}
     for region in cxl.regions(host):
         for name in region.dax:
             if name in found:
@@ -66,6 +67,19 @@ def origins(host, devices):
             entry = namespaces[parent[0]]
             found[device.name]["namespace"] = {"name": entry["name"], "label": entry["label"], "uuid": entry["uuid"]}
     return found
+
+
+def _soft_reserved(devices):
+    """``{dax device's name: physical address}`` at which the soft-reserved range begins that the device is on, as far as its devices tell.
+
+    Each such range is a platform device (drivers/dax/hmem/device.c:__hmem_register_resource, 6.1 to 7.3).
+    """
+    starts = {}
+    for device in devices:
+        parent = device.place.rpartition("/")[0]
+        if re.fullmatch(r"hmem\.[0-9]+", parent.rpartition("/")[2]):
+            starts.setdefault(parent, []).extend((first, device.name) for first, unused in device.ranges or ())
+    return {name: min(ranges)[0] for ranges in starts.values() for unused, name in ranges}
 
 
 def read_namespaces(host):

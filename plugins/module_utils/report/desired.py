@@ -1,62 +1,33 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the inventory says a host's memory devices should be."""
+"""Which entries of the facts a declared memory device is about."""
 from __future__ import annotations
 
-import collections
-from collections.abc import Mapping
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import parse_size
+def dax_devices(facts, entry):
+    """The entries of the fact ``devices`` that belong to a declared memory device, in the order of their addresses: none or one, or one for each part.
 
-KEYS = ("serial", "size", "memmap", "zone", "amount")
-CHOICES = {"memmap": ("device", "dram"), "zone": ("movable", "kernel")}
-
-# identity: serial number or PCI address; name: the same as text; size: bytes, None for all; amount: text, as memory_blocks takes it
-Desired = collections.namedtuple("Desired", ("identity", "name", "size", "memmap", "zone", "amount"))
-
-
-def parse(entries):
-    """List of :class:`Desired`. Raises :class:`TestbedError` naming the entry and the key."""
-    if entries is None:
-        return []
-    if not isinstance(entries, (list, tuple)):
-        raise TestbedError("the desired memory devices are not a list: %.60r" % (entries,))
-    found = []
-    for position, entry in enumerate(entries):
-        where = "memory device %d of the desired ones" % (position + 1)
-        desired = _entry(entry, where)
-        if desired.identity in [other.identity for other in found]:
-            raise TestbedError("%s: %s is there twice" % (where, desired.name))
-        found.append(desired)
-    return found
+    :arg entry: :class:`declaration.Entry`.
+    """
+    if entry.namespace:
+        names = [namespace["name"] for namespace in namespaces(facts, entry)]
+        found = [device for device in facts["devices"] if (device.get("namespace") or {}).get("name") in names]
+    elif entry.soft_reserved is not None:
+        found = [device for device in facts["devices"] if device.get("soft_reserved") == entry.soft_reserved]
+    else:
+        found = [device for device in facts["devices"] if _made_of(device.get("memory_devices") or (), entry.identities)]
+    return sorted(found, key=lambda device: [part["start"] for part in device["ranges"] or ()])
 
 
-def _entry(entry, where):
-    if not isinstance(entry, Mapping):
-        raise TestbedError("%s is not a dictionary: %.60r" % (where, entry))
-    unknown = sorted(str(key) for key in entry if key not in KEYS)
-    if unknown:
-        raise TestbedError("%s: unknown key %s" % (where, ", ".join(unknown)), remedy="there are %s" % ", ".join(KEYS))
-    values = {"zone": "movable", "size": "all", "amount": "all"}
-    values.update(entry)
-    for key in ("serial", "memmap"):
-        if values.get(key) is None:
-            raise TestbedError("%s: %s is missing" % (where, key))
-    for key, choices in CHOICES.items():
-        if values[key] not in choices:
-            raise TestbedError("%s: %s is %.60r, wanted %s" % (where, key, values[key], " or ".join(choices)))
-    try:
-        wanted = identity.parse(values["serial"])
-        size = None if str(values["size"]).lower() == "all" else parse_size(values["size"])
-    except TestbedError as exc:
-        raise TestbedError("%s: %s" % (where, exc))
-    return Desired(wanted, wanted if isinstance(wanted, str) else "%#x" % wanted, size, str(values["memmap"]), str(values["zone"]), str(values["amount"]))
+def _made_of(members, identities):
+    """Exactly these memory devices, in this order."""
+    return len(members) == len(identities) and all(member.get("pci" if isinstance(wanted, str) else "serial") == wanted
+                                                   for member, wanted in zip(members, identities))
 
 
-def dax_devices(facts, desired):
-    """The entries of the fact ``devices`` that belong to a desired memory device: none or one, or more if it is in several regions."""
-    key = "pci" if isinstance(desired.identity, str) else "serial"
-    return [device for device in facts["devices"] if any(member.get(key) == desired.identity for member in device.get("memory_devices") or ())]
+def namespaces(facts, entry):
+    """The entries of the fact ``namespaces`` that are the declared one, by the name in its label, else by its uuid."""
+    if "name" in entry.namespace:
+        return [namespace for namespace in facts["namespaces"] if namespace.get("label") == entry.namespace["name"]]
+    return [namespace for namespace in facts["namespaces"] if entry.namespace["uuid"] in (namespace.get("uuid"), namespace.get("label_uuid"))]

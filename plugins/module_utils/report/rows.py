@@ -4,6 +4,7 @@
 """The report: what each host's devices are, as plain values. It holds nothing that changes while the state does not, such as a time or free memory."""
 from __future__ import annotations
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
@@ -26,38 +27,39 @@ def report(hosts):
 def _host(facts, entries):
     mistake, desired = None, []
     try:
-        desired = desired_state.parse(entries)
+        desired = declaration.parse(entries)
     except TestbedError as exc:
         mistake = str(exc)
     wanted = {}
     missing = []
     for entry in desired:
+        parts = entry.parts or [{"mode": entry.mode, "memmap": entry.memmap}]
         devices = desired_state.dax_devices(facts, entry)
-        for device in devices:
-            wanted[device["name"]] = entry
-        if not devices:
+        for device, part in zip(devices, parts if len(parts) == len(devices) else parts[:1] * len(devices)):
+            wanted[device["name"]] = entry, part
+        if not devices and (entry.mode or entry.parts):
             missing.append({"device": [entry.name], "name": None, "size": None, "mode": None, "region": None, "namespace": None, "blocks": None,
-                            "zones": [], "node": None, "memmap": _memmap(entry, None), "wanted": _wanted(entry)})
+                            "zones": [], "node": None, "memmap": _memmap(parts[0], None), "wanted": _wanted(entry, parts[0])})
     return {"kernel": facts["kernel"], "mistake": mistake,
-            "devices": [_device(device, wanted.get(device["name"])) for device in facts["devices"]] + missing,
+            "devices": [_device(device, *wanted.get(device["name"], (None, None))) for device in facts["devices"]] + missing,
             "namespaces": facts["namespaces"], "proofs": facts["proofs"], "conflicts": facts["conflicts"],
             "slow_nodes": [node["id"] for node in facts["nodes"] if node["device_only"]]}
 
 
-def _device(device, entry):
+def _device(device, entry, part):
     blocks = dict(device["blocks"])
     blocks["total"] = sum(blocks.values())
     return {"device": words.identities(device), "name": device["name"], "size": device["size"], "mode": device["mode"], "region": device["region"],
             "namespace": device["namespace"], "blocks": blocks, "zones": sorted({zone_kind(zone) for zone in device["zones"]}),
-            "node": device["target_node"], "memmap": _memmap(entry, device), "wanted": _wanted(entry) if entry else None}
+            "node": device["target_node"], "memmap": _memmap(part, device), "wanted": _wanted(entry, part) if entry else None}
 
 
-def _memmap(entry, device):
+def _memmap(part, device):
     placement = device["placement"] if device else ABSENT
-    return {"wanted": entry.memmap if entry else None, "found": POLICIES.get(placement, placement), "placement": device["placement"] if device else None,
+    return {"wanted": part.get("memmap") if part else None, "found": POLICIES.get(placement, placement), "placement": device["placement"] if device else None,
             "intent": device["intent"] if device else None, "proofs": device["proofs"] if device else [],
             "bytes": device["memmap_bytes"] if device else 0, "nodes": device["memmap_nodes"] if device else {}}
 
 
-def _wanted(entry):
-    return {"size": "all" if entry.size is None else entry.size, "memmap": entry.memmap, "zone": entry.zone, "amount": entry.amount}
+def _wanted(entry, part):
+    return {"size": "all" if entry.size is None else entry.size, "mode": part["mode"], "memmap": part.get("memmap"), "zone": entry.zone, "amount": entry.amount}

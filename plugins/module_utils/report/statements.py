@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.amounts import parse_count
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
@@ -38,8 +39,8 @@ def statements(facts, entries, assertions=()):
         return [_mistake("facts", TestbedError("there are no memmap facts of this host", remedy="gather them with memlab.testbed.memmap_facts"))]
     found = []
     try:
-        for entry in desired_state.parse(entries):
-            found += _Device(facts, entry).statements()
+        for entry in declaration.parse(entries):
+            found += _declared(facts, entry)
     except TestbedError as exc:
         found.append(_mistake("declared memory devices", exc))
     found += _agreement(facts)
@@ -51,54 +52,99 @@ def _mistake(statement, exc):
     return {"device": None, "statement": statement, "wanted": "valid", "found": str(exc), "ok": False, "message": str(exc)}
 
 
-class _Device(object):
-    """The statements about one memory device."""
+def _declared(facts, entry):
+    """The statements about one declared memory device: its namespace, then its dax device or those that it is divided in."""
+    found = _namespace(facts, entry) if entry.namespace else []
+    if not entry.mode and not entry.parts:
+        return found
+    matching = desired_state.dax_devices(facts, entry)
+    wanted = len(entry.parts) or 1
+    found.append(_exist(facts, entry, matching, wanted))
+    if len(matching) != wanted:
+        return found
+    for device, part in zip(matching, entry.parts or [{"mode": entry.mode, "memmap": entry.memmap}]):
+        found += _Device(facts, entry, device, part["mode"], part.get("memmap")).statements()
+    return found
 
-    def __init__(self, facts, desired):
+
+def _exist(facts, entry, matching, wanted):
+    names = [device["name"] for device in matching]
+    others = ["%s of %s" % (device["name"], " and ".join(words.identities(device)) or "unknown origin") for device in facts["devices"]]
+    found = ", ".join(names) or "none (the host has %s)" % (", ".join(others) or "no dax device at all")
+    who = "%s%s" % (_called(entry), " (%s)" % names[0] if len(names) == 1 else "")
+    blocks = [part for part in facts["ranges"] if len(names) == 1 and part["device"] == names[0]]
+    return _statement(entry, who, blocks, "dax device" if wanted == 1 else "dax devices", "one" if wanted == 1 else str(wanted), found, len(names) == wanted)
+
+
+def _namespace(facts, entry):
+    """The statements about a declared namespace itself."""
+    matching, asked = desired_state.namespaces(facts, entry), entry.namespace
+
+    def say(statement, wanted, found, ok):
+        return _statement(entry, "%s%s" % (_called(entry), " (%s)" % matching[0]["name"] if len(matching) == 1 else ""), (), statement, wanted, found, ok)
+
+    there = ["%s %s" % (namespace["name"], namespace.get("label") or namespace["uuid"] or "without a name") for namespace in facts["namespaces"]]
+    found = [say("namespace", "one", ", ".join(namespace["name"] for namespace in matching) or "none (the host has %s)" % (", ".join(there) or "none at all"),
+                 len(matching) == 1)]
+    if len(matching) != 1:
+        return found
+    (namespace,) = matching
+    found.append(say("mode of the namespace", asked["mode"], namespace["mode"] or "unknown", namespace["mode"] == asked["mode"]))
+    if "map" in asked:
+        found.append(say("memmap of the namespace", asked["map"], namespace["map"], namespace["map"] == asked["map"]))
+    return found
+
+
+def _called(entry):
+    if entry.namespace:
+        return "namespace %s" % entry.name
+    return "soft-reserved memory at %s" % entry.name if entry.soft_reserved is not None else "memory device %s" % entry.name
+
+
+def _statement(entry, who, ranges, statement, wanted, found, ok):
+    blocks = ", " + _blocks(ranges) if ranges else ""
+    message = "%s%s: %s: %s" % (who, blocks, statement, found if ok else "wanted %s, found %s" % (wanted, found))
+    return {"device": entry.name, "statement": statement, "wanted": wanted, "found": found, "ok": ok, "message": message}
+
+
+class _Device(object):
+    """The statements about one dax device of a declared memory device."""
+
+    def __init__(self, facts, desired, device, mode, memmap):
         self._facts = facts
         self._desired = desired
-        self._matching = desired_state.dax_devices(facts, desired)
-        self._device = self._matching[0] if len(self._matching) == 1 else None
-        name = self._device["name"] if self._device else None
-        self._who = "memory device %s%s" % (desired.name, " (%s)" % name if name else "")
-        self._ranges = [entry for entry in facts["ranges"] if name and entry["device"] == name]
+        self._device = device
+        self._wanted_mode = mode
+        self._memmap = memmap
+        self._who = "%s (%s)" % (_called(desired), device["name"])
+        self._ranges = [entry for entry in facts["ranges"] if entry["device"] == device["name"]]
 
     def statements(self):
-        found = [self._exists()]
-        if self._device is None:
-            return found
-        found.append(self._mode())
-        if self._desired.size is not None:
+        found = [self._mode()]
+        if self._desired.size is not None and not self._desired.parts:
             found.append(self._size())
+        if self._wanted_mode != "system-ram":
+            return found
         found.append(self._intent())
         if self._device["mode"] == "system-ram":
-            found += [self._capacity(), self._online(), self._zone(), self._placement(), self._proof()]
+            # How much of a divided device is online, its parts know only together.
+            found += [self._capacity()] + ([] if self._desired.parts else [self._online()]) + [self._zone(), self._placement(), self._proof()]
         return found
 
     def _say(self, statement, wanted, found, ok, ranges=None):
         """:arg ranges: those it is about; by default all that the device has."""
-        spoken = self._ranges if ranges is None else ranges
-        blocks = ", " + _blocks(spoken) if spoken else ""
-        message = "%s%s: %s: %s" % (self._who, blocks, statement, found if ok else "wanted %s, found %s" % (wanted, found))
-        return {"device": self._desired.name, "statement": statement, "wanted": wanted, "found": found, "ok": ok, "message": message}
-
-    def _exists(self):
-        names = [device["name"] for device in self._matching]
-        if names:
-            return self._say("dax device", "one", ", ".join(names), len(names) == 1)
-        others = ["%s of %s" % (device["name"], " and ".join(words.identities(device)) or "unknown origin") for device in self._facts["devices"]]
-        return self._say("dax device", "one", "none (the host has %s)" % (", ".join(others) or "no dax device at all"), False)
+        return _statement(self._desired, self._who, self._ranges if ranges is None else ranges, statement, wanted, found, ok)
 
     def _mode(self):
         mode = self._device["mode"]
-        return self._say("mode", "system-ram", mode or "no driver", mode == "system-ram")
+        return self._say("mode", self._wanted_mode, mode or "no driver", mode == self._wanted_mode)
 
     def _size(self):
         size = self._device["size"]
         return self._say("size", format_size(self._desired.size), "unknown" if size is None else format_size(size), size == self._desired.size)
 
     def _intent(self):
-        intent, wanted = self._device["intent"], self._desired.memmap
+        intent, wanted = self._device["intent"], self._memmap
         if intent is None:
             # A kernel without the knob never keeps a device's memmap on the device.
             return self._say("knob memmap_on_memory", wanted, "none in this kernel", wanted == "dram")
@@ -128,11 +174,11 @@ class _Device(object):
                           lambda entry: zone_kind(entry["zone"]) or "none")
 
     def _placement(self):
-        fits = _hosts_itself if self._desired.memmap == "device" else self._is_elsewhere
-        wanted = "%s (%s)" % (self._desired.memmap, MEANING[self._desired.memmap])
+        fits = _hosts_itself if self._memmap == "device" else self._is_elsewhere
+        wanted = "%s (%s)" % (self._memmap, MEANING[self._memmap])
         found = self._each("memmap", wanted, self._ranges, fits, self._place, _with_bytes)
         # The kernel falls back to ordinary memory without a word where it cannot do what the knob asks for.
-        if not found["ok"] and self._desired.memmap == "device" and self._facts["kernel"]["why_not"]:
+        if not found["ok"] and self._memmap == "device" and self._facts["kernel"]["why_not"]:
             found["message"] += "; %s" % self._facts["kernel"]["why_not"]
         return found
 

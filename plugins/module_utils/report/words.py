@@ -45,13 +45,13 @@ def on_nodes(per_node):
 
 
 def identities(device):
-    """Names of a dax device that survive a reboot: serial numbers of CXL memory devices, else the uuid of its NVDIMM namespace, else none."""
-    members = device.get("memory_devices") or ()
-    found = [member["pci"] if member.get("serial") is None else "%#x" % member["serial"] for member in members]
+    """Names of a dax device that survive a reboot: that of its namespace, else serial numbers of CXL memory devices, else an address; or none."""
     namespace = device.get("namespace") or {}
-    if not found and namespace.get("uuid"):
-        found = [namespace["uuid"]]
-    return found
+    if namespace.get("label") or namespace.get("uuid"):
+        return [namespace.get("label") or namespace["uuid"]]
+    if device.get("soft_reserved") is not None:
+        return ["%#x" % device["soft_reserved"]]
+    return [member["pci"] if member.get("serial") is None else "%#x" % member["serial"] for member in device.get("memory_devices") or ()]
 
 
 def conflict(entry):

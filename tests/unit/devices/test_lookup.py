@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, lookup, regions
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 
 
 def find(host, **entry):
@@ -72,3 +73,8 @@ def test_soft_reserved_memory_that_firmware_did_not_hand_over(mixed):
     os.unlink(mixed.path("/sys/bus/dax/devices/dax1.0"))
     with pytest.raises(TestbedError, match="firmware must hand the range over as soft-reserved"):
         find(mixed, soft_reserved="0x100000000")
+
+
+def test_the_facts_name_soft_reserved_memory_alike(mixed):
+    found = devices.origins(mixed, devices.read_dax_devices(mixed))
+    assert sorted(entry["soft_reserved"] or 0 for entry in found.values()) == [0, 1 << 32]

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import yaml
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
+
 
 def roles(collection):
     return sorted(path for path in (collection / "roles").glob("*") if path.is_dir())
@@ -38,3 +40,23 @@ def test_role_variables_carry_the_role_name(collection):
     for role in roles(collection):
         for name in load(role / "defaults/main.yml"):
             assert name.startswith(role.name + "_"), "%s: %s" % (role.name, name)
+
+
+# Roles that take the host's declared memory devices, and by which option of which entry point.
+DECLARED = {"memory_devices": "memory_devices_declared", "memmap_policy": "memmap_policy_devices", "memory_hotadd": "memory_hotadd_devices",
+            "verify": "verify_devices", "memory_at_boot": "memory_at_boot_devices"}
+
+
+def test_a_declared_memory_device_is_the_same_to_all_roles(collection):
+    """Ansible cannot share a part of a specification between roles: they are compared, with each other and with what reads them."""
+    found = {}
+    for role, option in DECLARED.items():
+        for name, entry_point in load(collection / "roles" / role / "meta/argument_specs.yml")["argument_specs"].items():
+            found[role, name] = entry_point["options"][option]["options"]
+    first = found["memory_devices", "main"]
+    assert [where for where, spec in found.items() if spec != first] == []
+    assert tuple(first) == declaration.KEYS
+    assert tuple(first["namespace"]["options"]) == declaration.NAMESPACE_KEYS
+    assert {key: tuple(option["choices"]) for key, option in first.items() if "choices" in option} == declaration.CHOICES
+    assert {key: tuple(option["choices"]) for key, option in first["namespace"]["options"].items() if "choices" in option} == declaration.NAMESPACE_CHOICES
+    assert {key: option["default"] for key, option in first.items() if "default" in option} == declaration.DEFAULTS

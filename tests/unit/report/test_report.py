@@ -51,7 +51,7 @@ def test_what_a_reader_has_to_know(gathered, declared):
     declared.append({"serial": "mem0", "memmap": "dram"})
     text = table(report({"a": (facts, declared)})).splitlines()
     assert [line for line in text if line.startswith("! ")] == [
-        "! memory device 3 of the desired ones: mem0 is the kernel's own numbering, which changes between boots: "
+        "! memory device 3 of the declared ones (mem0): mem0 is the kernel's own numbering, which changes between boots: "
         "name the device by serial number or PCI address",
         "! the memmap of 0x2 lies on node 1, whose memory is all on dax devices",
         "! no proof by page_tables: not asked for",

@@ -114,7 +114,7 @@ def test_amount(gathered, declared, amount, online, fine):
     assert all("blocks online" in message for message in found)
 
 
-@pytest.mark.parametrize("amount, why", [(5, "5 blocks are wanted"), ("100M", "not a multiple"), ("lots", "not a size")])
+@pytest.mark.parametrize("amount, why", [(5, "5 blocks are wanted"), ("100M", "not a multiple"), ("lots", "amount: 'lots' is not all")])
 def test_impossible_amount(gathered, declared, amount, why):
     declared[0]["amount"] = amount
     (message,) = failed(gathered(), declared)
@@ -197,16 +197,70 @@ def test_no_facts(facts, declared):
 
 @pytest.mark.parametrize("entries, words", [
     ("0x1", "are not a list"),
-    (["0x1"], "memory device 1 of the desired ones is not a dictionary"),
-    ([{"memmap": "dram"}], "serial is missing"),
+    (["0x1"], "memory device 1 of the declared ones: it is not a dictionary"),
+    ([{"memmap": "dram"}], "name its memory in one way: serial, memory_devices, nvdimms, soft_reserved; found none of them"),
     ([{"serial": 1}], "memmap is missing"),
     ([{"serial": 1, "memmap": "ram"}], "memmap is 'ram', wanted device or dram"),
     ([{"serial": 1, "memmap": "dram", "zone": "Normal"}], "zone is 'Normal', wanted movable or kernel"),
     ([{"serial": 1, "memmap": "dram", "zones": "kernel"}], "unknown key zones"),
     ([{"serial": "mem0", "memmap": "dram"}], "the kernel's own numbering"),
     ([{"serial": 1, "memmap": "dram", "size": "big"}], "is not a size"),
-    ([{"serial": 1, "memmap": "dram"}, {"serial": "0x1", "memmap": "device"}], "memory device 2 of the desired ones: 0x1 is there twice"),
+    ([{"serial": 1, "memmap": "dram"}, {"serial": "0x1", "memmap": "device"}], "memory device 2 of the declared ones (0x1): memory device 0x1 is there twice"),
 ])
 def test_mistakes_in_the_inventory(gathered, entries, words):
     (message,) = failed(gathered(), entries)
     assert words in message and "\n" not in message
+
+
+def with_namespace(facts, **changes):
+    """The first device as one of a namespace."""
+    facts["namespaces"] = [dict({"name": "namespace1.0", "label": "ram", "label_uuid": "u1", "uuid": "u2", "mode": "devdax", "map": "mem"}, **changes)]
+    facts["devices"][0].update(region=None, memory_devices=[], namespace={"name": "namespace1.0", "label": "ram", "uuid": "u2"})
+    return facts
+
+
+NAMESPACE = {"nvdimms": ["0x1"], "namespace": {"name": "ram", "mode": "devdax", "map": "mem"}, "mode": "system-ram", "memmap": "device"}
+
+
+def test_a_namespace_that_is_memory(gathered):
+    facts = with_namespace(gathered())
+    assert failed(facts, [NAMESPACE]) == []
+    said = [entry["message"] for entry in statements(facts, [NAMESPACE])]
+    assert said[:3] == ["namespace ram (namespace1.0): namespace: namespace1.0", "namespace ram (namespace1.0): mode of the namespace: devdax",
+                        "namespace ram (namespace1.0): memmap of the namespace: mem"]
+    assert "namespace ram (dax0.0), blocks 32-35: memmap: self, 8M on node 1" in said
+    assert failed(facts, [dict(NAMESPACE, namespace={"uuid": "00000000-0000-0000-0000-000000000001", "mode": "devdax"})])[0] == (
+        "namespace 00000000-0000-0000-0000-000000000001: namespace: wanted one, found none (the host has namespace1.0 ram)")
+
+
+def test_a_namespace_in_another_mode(gathered):
+    facts = with_namespace(gathered(), mode="fsdax", map="dev")
+    assert failed(facts, [NAMESPACE])[:2] == ["namespace ram (namespace1.0): mode of the namespace: wanted devdax, found fsdax",
+                                              "namespace ram (namespace1.0): memmap of the namespace: wanted mem, found dev"]
+    assert failed(facts, [{"nvdimms": ["0x1"], "namespace": {"name": "ram", "mode": "fsdax"}}]) == []
+
+
+def test_a_device_that_is_to_be_no_memory(gathered):
+    facts = gathered()
+    facts["devices"][0].update(mode="devdax")
+    assert failed(facts, [{"serial": "0x1", "mode": "devdax"}]) == []
+    assert failed(facts, [{"serial": "0x2", "mode": "devdax"}]) == ["memory device 0x2 (dax1.0), blocks 64-67: mode: wanted devdax, found system-ram"]
+
+
+def test_a_region_is_of_exactly_those_devices(gathered):
+    facts = gathered()
+    facts["devices"][0]["memory_devices"].append({"name": "mem7", "serial": 7, "pci": "0000:07:00.0"})
+    assert failed(facts, [{"memory_devices": ["0x1", "0x7"], "memmap": "device"}]) == []
+    for named in (["0x7", "0x1"], ["0x1"]):
+        assert "dax device: wanted one, found none" in failed(facts, [{"memory_devices": named, "memmap": "device"}])[0]
+
+
+def test_soft_reserved_memory_and_its_parts(gathered):
+    facts = gathered()
+    start = facts["devices"][0]["ranges"][0]["start"]
+    for device in facts["devices"]:
+        device.update(memory_devices=[], soft_reserved=start)
+    parts = [{"size": "512M", "memmap": "device"}, {"size": "all", "memmap": "dram"}]
+    assert failed(facts, [{"soft_reserved": "%#x" % start, "parts": parts}]) == []
+    assert failed(facts, [{"soft_reserved": "%#x" % start, "memmap": "dram"}]) == [
+        "soft-reserved memory at %#x: dax device: wanted one, found dax0.0, dax1.0" % start]

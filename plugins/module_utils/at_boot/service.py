@@ -1,0 +1,177 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the service does at boot: the host's declared memory, made by the modules' own code, all of it or nothing.
+
+A declaration that the host cannot meet leaves memory offline: everything is checked, first what there is, then what would come of it, before the first
+memory block goes online, and what went online before a failure is taken offline again.
+"""
+from __future__ import annotations
+
+import os
+import sys
+
+from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import declared_file, hold
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, declaration, holds, namespaces, regions, session, signals, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import read_blocks
+
+# What a module's argument spec adds to an entry.
+REGION = {"state": "present", "type": "ram", "size": "all", "granularity": None, "root_decoder": None, "allow_data_loss": False}
+NAMESPACE = {"nvdimms": None, "memory_devices": None, "name": None, "uuid": None, "state": "present", "mode": None, "map": None, "size": None,
+             "align": None, "sector_size": None, "allow_data_loss": False}
+DEVICE = {"memory_devices": None, "namespace": None, "soft_reserved": None, "mode": "system-ram", "memmap": None, "parts": None, "offline": False,
+          "allow_data_loss": False}
+BLOCKS = {"memory_devices": None, "namespace": None, "soft_reserved": None, "node": None, "start": None, "size": None, "state": "online",
+          "zone": "movable", "count": "all", "order": None}
+
+# How systemd takes a line's level from what a service writes (sd-daemon(3)).
+ERROR, WARNING, INFO = "<3>", "<4>", "<6>"
+
+
+def main():
+    """The service's whole run. Returns its exit code."""
+    host = Host()
+    try:
+        # first of all: a namespace has to be usable whatever is wrong with the declaration
+        hold.pass_on(host)
+        lines = apply(host, _declared(host))
+        # What has kept dax devices from their drivers since early boot ends where all is well. Otherwise it stays, until a module runs here.
+        hold.release(host)
+    except signals.Interrupted as exc:
+        return _failed(host, exc, "the time that the service has (TimeoutStartSec) is over, or somebody stopped it")
+    except TestbedError as exc:
+        return _failed(host, exc)
+    except Exception as exc:  # pylint: disable=broad-except
+        # no traceback reaches a reader; that nothing goes online still has to be said
+        return _failed(host, TestbedError("an error of this service itself: %s: %s" % (type(exc).__name__, " ".join(str(exc).split()))))
+    for line in lines:
+        _say(INFO, line)
+    return 0
+
+
+def _failed(host, exc, *more):
+    """The first line says it all, since ``systemctl status`` shows few."""
+    lines = str(exc).splitlines() + list(more)
+    try:
+        if os.geteuid() == 0 and hold.hand_over(host):
+            lines.append("new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE)
+    except TestbedError as also:
+        lines.append(also.summary)
+    _say(ERROR, "nothing was brought online: %s" % lines[0])
+    for line in lines[1:]:
+        _say(WARNING, line)
+    return 1
+
+
+def _say(level, line):
+    sys.stderr.write("%s%s\n" % (level, line))
+
+
+def _declared(host):
+    text = host.read_optional(declared_file.PATH)
+    if text is None:
+        raise TestbedError("cannot read %s" % declared_file.PATH, remedy="have the role memory_at_boot write it again")
+    return declared_file.load(text)
+
+
+def apply(host, declared):
+    """Make the host's memory what is declared. Returns lines saying what there is now. Raises :class:`TestbedError`; nothing is online then that was not before.
+
+    :arg declared: :class:`declared_file.Declared`.
+    """
+    entries = declaration.parse(declared.memory_devices)
+    whole = declaration.plan(declared.memory_devices, offline=declared.offline)
+    # A namespace on CXL memory is there when its region is, and no region outlives a boot.
+    first = declaration.plan([entry.asked for entry in entries if not (entry.members and entry.namespace)], offline=declared.offline)
+    with session.changing(host), holds.auto_online_off(host):
+        # main ends this, or leaves it as it is after a failure
+        hold.take(host)
+        _when_it_would_do(host, first._replace(regions=whole.regions), declared.wait)
+        if whole.regions:
+            regions.apply(host, _filled(whole.regions, REGION))
+            _when_it_would_do(host, whole, declared.wait)
+        if whole.devices:
+            system_ram.apply(host, _filled(whole.devices, DEVICE), timeout=declared.block_timeout)
+        if not whole.blocks:
+            return ["no memory blocks are declared"]
+        return _online(host, _filled(whole.blocks, BLOCKS), declared.block_timeout)
+
+
+def _filled(entries, defaults):
+    return [dict(defaults, **entry) for entry in entries]
+
+
+def _when_it_would_do(host, plan, seconds):
+    """Wait until all that is declared could be made of what is there: drivers find their devices in their own time.
+
+    Raises the :class:`TestbedError` that was there to the end.
+    """
+    last = []
+
+    def would_do():
+        try:
+            hold.pass_on(host)
+            if plan.regions:
+                regions.apply(host, _filled(plan.regions, REGION), check_mode=True)
+            if plan.namespaces:
+                _check_namespaces(host, _filled(plan.namespaces, NAMESPACE))
+            if plan.devices:
+                system_ram.apply(host, _filled(plan.devices, DEVICE), check_mode=True)
+            if plan.blocks:
+                amounts.apply(host, _filled(plan.blocks, BLOCKS), check_mode=True)
+        except signals.Interrupted:
+            raise
+        except TestbedError as exc:
+            last[:] = [exc]
+            return False
+        return True
+
+    try:
+        host.wait_until(would_do, "what is declared", timeout=seconds, interval=1.0)
+    except signals.Interrupted:
+        raise
+    except TestbedError:
+        raise last[0]
+
+
+def _check_namespaces(host, entries):
+    """Namespaces outlive a boot. One that is not as declared is nothing to put right here, where nobody is asked about data."""
+    changed, planned = namespaces.apply(host, entries, check_mode=True)[:2]
+    if not changed:
+        return
+    odd = next(entry for entry, report in zip(entries, planned) if report["changed"])
+    raise TestbedError("namespace %s is not there as it is declared, and none is made or changed at boot" % (odd["name"] or odd["uuid"]),
+                       remedy="run the role memory_devices")
+
+
+def _online(host, entries, timeout):
+    """The last step. When a block refuses, those that went online in it are taken offline again."""
+    before = {number for number, block in read_blocks(host).items() if block.online}
+    try:
+        reports = amounts.apply(host, entries, timeout=timeout)[1]
+    except TestbedError as exc:
+        with signals.deferred():
+            exc.details = exc.details + _offline_again(host, before)
+        raise exc
+    return ["%s: %d of %d memory blocks online" % (_name(report), report["online"], report["blocks"]) for report in reports]
+
+
+def _offline_again(host, before):
+    news = [number for number, block in read_blocks(host).items() if block.online and number not in before]
+    if not news:
+        return []
+    try:
+        online.take(host, [online.Step(number, "offline") for number in reversed(news)], 10)
+    except TestbedError as exc:
+        return ["not all that went online could be taken offline again: %s" % exc.summary]
+    return ["%d memory blocks that had gone online were taken offline again" % len(news)]
+
+
+def _name(report):
+    for key in ("memory_devices", "namespace", "soft_reserved"):
+        if report.get(key):
+            return ", ".join(report[key]) if isinstance(report[key], (list, tuple)) else report[key]
+    return "memory"

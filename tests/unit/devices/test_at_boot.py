@@ -1,0 +1,242 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The service at boot, on a recorded machine: all of a declaration or nothing of it, and what it is installed from."""
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import bundle, declared_file, hold, install, service, units
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+ONE, TWO = {"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "dram", "zone": "kernel", "amount": 2}
+STATE = "/sys/devices/system/memory/memory%d/state"
+
+
+def declared(*entries, **settings):
+    return declared_file.Declared(list(entries), **dict({"offline": True, "wait": 0.01, "block_timeout": 60}, **settings))
+
+
+@pytest.fixture(name="early")
+def hold_early(fresh):
+    """A host as the hold's unit leaves it."""
+    fresh.put(hold.MARK, "1")
+    fresh.put(holds.AUTOPROBE, "0")
+    return fresh
+
+
+@pytest.fixture(name="run")
+def run_service(monkeypatch, capsys):
+    """Runs the service's program on a host. Returns its exit code and what it says."""
+    def run(host):
+        monkeypatch.setattr(service, "Host", lambda: host)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        return service.main(), capsys.readouterr().err.splitlines()
+    return run
+
+
+def test_all_that_is_declared(early, run):
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE, TWO)))
+    assert run(early) == (0, ["<6>0x1: 8 of 8 memory blocks online", "<6>0x2: 2 of 8 memory blocks online"])
+    assert sorted(early.online().values()) == ["Movable"] * 8 + ["Normal"] * 2
+    assert sorted(early.dax_state().values()) == [("kmem", "0"), ("kmem", "1")]
+    assert early.policies() == ("1", "online")
+    assert not early.exists(hold.MARK) and not early.exists(holds.NOTES)
+    assert run(early)[0] == 0
+
+
+@pytest.mark.parametrize("text, words", [
+    (None, "cannot read /etc/memlab/memory.json"),
+    ("{", "/etc/memlab/memory.json is not JSON"),
+    ("[]", "version None"),
+    ('{"version": 2}', "version 2, and this service knows version 1"),
+    ('{"version": 1}', "does not hold what it should: block_timeout, memory_devices, offline, wait"),
+    (json.dumps(dict(declared(ONE)._asdict(), version=1, wait="long")), "wait is 'long'"),
+    (json.dumps(dict(declared(dict(ONE, memmap="slow"))._asdict(), version=1)), "memmap is 'slow'"),
+    (json.dumps(dict(declared(ONE, {"serial": "0x99", "memmap": "dram"})._asdict(), version=1)), "no CXL memory device with serial 0x99"),
+    (json.dumps(dict(declared(ONE, dict(TWO, amount=99))._asdict(), version=1)), "99"),
+    (json.dumps(dict(declared(ONE, dict(TWO, size="300M"))._asdict(), version=1)), "300M is not a multiple"),
+])
+def test_a_declaration_that_does_not_hold(early, run, text, words):
+    if text is not None:
+        early.put(declared_file.PATH, text)
+    code, said = run(early)
+    assert code == 1
+    assert said[0].startswith("<3>nothing was brought online: ") and words in said[0]
+    assert early.online() == {}
+    assert [state for state in early.dax_state().values() if state[0]] == []
+    # dax devices stay without a driver until a module puts it right
+    assert early.read(holds.AUTOPROBE) == "0"
+    assert holds.restore_leftovers(early) != []
+    assert early.policies() == ("1", "online")
+
+
+@pytest.mark.parametrize("block", [1, 6, 9])
+def test_a_block_that_refuses_takes_the_others_with_it(early, run, block):
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE, TWO)))
+    assert run(early)[0] == 0
+    blocks = list(early.online())
+    for number in blocks:
+        early.write(STATE % number, "offline")
+    early.faults[STATE % blocks[block]] = [12]
+    code, said = run(early)
+    assert code == 1 and "ENOMEM" in said[0]
+    assert early.online() == {}
+    assert "%d memory blocks that had gone online were taken offline again" % block in said[-2]
+
+
+def test_what_was_online_before_stays(bound, run):
+    """An earlier start had put these online; a failure of this one is not theirs."""
+    before = bound.online()
+    bound.put(declared_file.PATH, declared_file.dump(declared(ONE, TWO)))
+    bound.faults[STATE % (max(before) + 2)] = [16]
+    assert run(bound)[0] == 1
+    assert bound.online() == before
+    assert bound.read(holds.AUTOPROBE) == "0"
+    assert run(bound)[0] == 0
+    assert bound.policies() == ("1", "online")
+
+
+def test_an_error_of_its_own(early, run, monkeypatch):
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE)))
+    monkeypatch.setattr(service.regions, "apply", lambda *unused, **unused_too: 1 // 0)
+    code, said = run(early)
+    assert (code, said[0]) == (1, "<3>nothing was brought online: an error of this service itself: ZeroDivisionError: integer division or modulo by zero")
+
+
+@pytest.mark.parametrize("module, key, defaults", [("cxl_region", "regions", service.REGION), ("pmem_namespace", "namespaces", service.NAMESPACE),
+                                                   ("dax_device", "devices", service.DEVICE), ("memory_blocks", "devices", service.BLOCKS)])
+def test_entries_are_what_the_modules_would_be_given(collection, module, key, defaults):
+    for statement in ast.parse((collection / "plugins/modules" / (module + ".py")).read_text()).body:
+        if isinstance(statement, ast.Assign) and statement.targets[0].id == "DOCUMENTATION":
+            options = yaml.safe_load(ast.literal_eval(statement.value))["options"][key]["suboptions"]
+    for name, option in options.items():
+        assert option.get("required") or name in defaults and defaults[name] == option.get("default"), name
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["version", "wait", "memory_devices"]) | st.text(max_size=3), inner)))
+def test_any_text_is_a_declaration_or_an_error(value):
+    for text in (json.dumps(value), json.dumps(value)[:-1], json.dumps(dict(declared(ONE)._asdict(), version=1, memory_devices=value))):
+        try:
+            declared_file.load(text)
+        except TestbedError as exc:
+            assert "\n" not in exc.summary
+
+
+# what it is installed from
+
+
+def test_the_program_is_the_same_each_time_and_runs_alone(tmp_path):
+    content = bundle.program()
+    assert content == bundle.program()
+    names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    assert names == sorted(names) and "__main__.py" in names
+    assert [name for name in names if "/emulation/" in name or "/report/" in name] == []
+    path = tmp_path / "program.pyz"
+    path.write_bytes(content)
+    # isolated and without site-packages, as the unit runs it; nothing here is a host of its own, so it stops before any change
+    done = subprocess.run([sys.executable, "-I", "-S", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("<3>nothing was brought online: cannot read /etc/memlab/memory.json"), done.stderr
+
+
+@pytest.fixture(name="systemd")
+def run_systemd(fresh):
+    """A host whose systemctl makes and removes the links that it should."""
+    os.makedirs(fresh.path("/run/systemd/system"))
+    fresh.put("/usr/bin/python3", "")
+    plain = fresh.run
+
+    def run(argv, timeout=120):
+        if argv[:2] in (["systemctl", "enable"], ["systemctl", "disable"]):
+            for unit in argv[2:]:
+                if unit in units.WANTED:
+                    place = fresh.path("%s/%s.wants/%s" % (units.SYSTEM, units.WANTED[unit], unit))
+                    os.makedirs(os.path.dirname(place), exist_ok=True)
+                    if argv[1] == "enable":
+                        os.symlink("../" + unit, place)
+                    elif os.path.lexists(place):
+                        os.unlink(place)
+        return plain(argv, timeout)
+    fresh.run = run
+    return fresh
+
+
+def settings(*entries, **others):
+    return install.Settings(declared(*(entries or (ONE, TWO)), wait=30), **dict({"python": "/usr/bin/python3", "timeout": 180}, **others))
+
+
+def test_four_steps(systemd):
+    for present in (True, False):
+        assert install.apply(systemd, settings(), present, check_mode=True)[0] is True
+        assert [systemd.exists(path) for path in install.PATHS] == [not present] * len(install.PATHS)
+        assert install.apply(systemd, settings(), present)[0] is True
+        assert [systemd.exists(path) for path in install.PATHS] == [present] * len(install.PATHS)
+        assert install.apply(systemd, settings(), present)[0] is False
+        assert install.apply(systemd, settings(), present, check_mode=True)[0] is False
+    assert not systemd.exists("/etc/memlab") and not systemd.exists("/usr/local/lib/memlab")
+
+
+def test_what_changed_is_put_right(systemd):
+    install.apply(systemd, settings(), True)
+    for path in install.PATHS:
+        systemd.put(path, "something else")
+        changed, before, after = install.apply(systemd, settings(), True)
+        assert changed is True
+        assert [name for name in after if before.get(name) != after[name]] == [path]
+        assert install.apply(systemd, settings(), True)[0] is False
+    assert install.apply(systemd, settings(ONE), True)[0] is True
+
+
+def test_to_remove_it_ends_what_it_holds(systemd):
+    install.apply(systemd, settings(), True)
+    systemd.put(hold.MARK, "1")
+    systemd.put(holds.AUTOPROBE, "0")
+    install.apply(systemd, None, False)
+    assert systemd.read(holds.AUTOPROBE) == "1" and not systemd.exists(hold.MARK)
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"python": "python3"}, "not an absolute path"), ({"python": "/usr/bin/python9"}, "this host has no /usr/bin/python9"),
+    ({"python": "/usr/bin/python3 -c x"}, "not an absolute path"), ({"timeout": 30}, "not more than the 30 s"), ({"timeout": 10 ** 6}, "timeout")])
+def test_settings_that_cannot_work(systemd, change, words):
+    with pytest.raises(TestbedError, match=words):
+        install.apply(systemd, settings(**change), True)
+    assert [path for path in install.PATHS if systemd.exists(path)] == []
+
+
+def test_a_mistake_is_never_installed(systemd):
+    with pytest.raises(TestbedError, match="memmap is missing"):
+        install.apply(systemd, settings({"serial": "0x1"}), True)
+    assert not systemd.exists(declared_file.PATH)
+
+
+def test_without_systemd(fresh):
+    fresh.put("/usr/bin/python3", "")
+    assert install.apply(fresh, None, False)[0] is False
+    with pytest.raises(TestbedError, match="not run by systemd"):
+        install.apply(fresh, settings(), True)
+
+
+def test_namespaces_go_to_their_driver_and_memory_does_not(mixed):
+    """The hold is for kmem: device_dax makes no memory of a namespace, and nobody's program misses it."""
+    before = mixed.dax_state()
+    (ram,) = [name for name, state in before.items() if state[0] == "device_dax"]
+    os.unlink(mixed.path("/sys/bus/dax/devices/%s/driver" % ram))
+    hold.pass_on(mixed)
+    assert mixed.dax_state()[ram][0] is None
+    mixed.put(hold.MARK, "1")
+    hold.pass_on(mixed)
+    assert mixed.dax_state() == before
