@@ -1,0 +1,77 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Findings about CXL regions that were not made to their end."""
+from __future__ import annotations
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import CPUINFO
+
+
+def hypervisor_bit(readings):
+    """The processor says that it is virtual, and then the kernel commits no CXL region: it has no way to invalidate CPU caches.
+
+    Evidence: the flag hypervisor, the kernel's option for tests, and memory devices or regions that are not committed.
+    Remedy: hide the bit (QEMU: -cpu max,-hypervisor), or a kernel with CONFIG_CXL_REGION_INVALIDATION_TEST.
+    """
+    if "hypervisor" not in (readings.processor_flags or ()) or not readings.memory_devices:
+        return
+    option = readings.option("CXL_REGION_INVALIDATION_TEST")
+    waiting = [region for region in readings.regions if not region.committed]
+    taken = {name for region in readings.regions if region.committed for name in region.members}
+    idle = [device for device in readings.memory_devices if device.name not in taken]
+    if option == "y" or not (waiting or idle):
+        return
+    evidence = [(CPUINFO, "flags: hypervisor"), (readings.config_file or "kernel configuration", "CONFIG_CXL_REGION_INVALIDATION_TEST=%s" % (option or "unknown"))]
+    evidence += [("%s/%s/commit" % (cxl.BUS, region.name), "0") for region in waiting]
+    yield found(when(waiting or option == "n"), "the processor has the hypervisor bit: committing a region fails (\"Failed to synchronize CPU cache state\", ENXIO)",
+                readings.members([device.name for device in idle]), evidence,
+                "hide the bit (QEMU: -cpu max,-hypervisor), or use a kernel with CONFIG_CXL_REGION_INVALIDATION_TEST")
+
+
+def region_half_made(readings):
+    """A CXL region was begun and not set up to its end: it holds its devices' decoders, and other regions of them fail.
+
+    Evidence: what the region lacks: a size, an address, members, its commit, its driver.
+    Remedy: destroy it (memlab.testbed.cxl_region with state absent), then make it again.
+    """
+    for region in readings.regions:
+        lacks = [name for name, there in (("size", region.size), ("resource", region.start is not None), ("target", all(region.members)),
+                                          ("commit", region.committed), ("driver", region.enabled)) if not there]
+        if lacks:
+            members = readings.members([name for name in region.members if name])
+            yield found(PROBLEM, "the region %s was not set up to its end (%s)" % (region.name, ", ".join("no " + word for word in lacks)),
+                        members if members["memory_devices"] else {"window": region.decoder},
+                        [("%s/%s/%s" % (cxl.BUS, region.name, word), readings.host.read_optional("%s/%s/%s" % (cxl.BUS, region.name, word))) for word in lacks],
+                        "memlab.testbed.cxl_region with state: absent for its devices, or cxl destroy-region %s; then make it again" % region.name)
+
+
+def decoder_left_over(readings):
+    """A memory device's decoder holds capacity for a region that is gone: the next region of the device can fail with "failed to set target".
+
+    Evidence: the decoder's mode and bytes, and that no region uses it.
+    Remedy: cxl free-dpa on the device.
+    """
+    used = {readings.host.read_optional("%s/%s/target%d" % (cxl.BUS, region.name, position)) for region in readings.regions for position in range(region.ways)}
+    for decoder in readings.endpoint_decoders:
+        if decoder.bytes and not decoder.region and decoder.name not in used:
+            yield found(PROBLEM, "a decoder of the memory device holds %s of %s, and no region uses it" % (mebibytes(decoder.bytes), decoder.mode),
+                        readings.members([decoder.memory_device]), [("%s/%s/dpa_size" % (cxl.BUS, decoder.name), "%#x" % decoder.bytes),
+                                                                    ("%s/%s/mode" % (cxl.BUS, decoder.name), decoder.mode),
+                                                                    ("%s/%s/region" % (cxl.BUS, decoder.name), decoder.region or None)],
+                        "cxl free-dpa %s (the name of the device now)" % decoder.memory_device)
+
+
+def region_without_dax(readings):
+    """A region of volatile memory is complete, and has no dax device.
+
+    Evidence: the region, and whether dax_cxl is loaded.
+    Remedy: load dax_cxl (CONFIG_DEV_DAX_CXL).
+    """
+    for region in readings.regions:
+        if region.mode == "ram" and region.committed and region.enabled and not region.dax:
+            yield found(PROBLEM, "the region of %s has no dax device" % mebibytes(region.size), readings.members(region.members),
+                        [("%s/%s/commit" % (cxl.BUS, region.name), "1"), ("/sys/module/dax_cxl", "loaded" if readings.loaded("dax_cxl") else None),
+                         (readings.config_file or "kernel configuration", "CONFIG_DEV_DAX_CXL=%s" % (readings.option("DEV_DAX_CXL") or "unknown"))],
+                        "load dax_cxl; where it is loaded, make the region again with memlab.testbed.cxl_region")
