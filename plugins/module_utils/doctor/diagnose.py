@@ -16,10 +16,10 @@ from ansible_collections.memlab.testbed.plugins.module_utils.doctor.wanted impor
 FINDINGS = (
     windows.memory_device_unbound, windows.no_window, windows.no_fitting_window, windows.wrong_target_order, windows.serials_not_unique,
     firmware.window_is_system_ram, firmware.soft_reserved_without_dax, firmware.soft_reserve_off, firmware.no_target_node,
-    kernel.option_missing, kernel.module_missing, kernel.driver_not_loaded,
+    kernel.option_missing, kernel.module_missing, kernel.driver_not_loaded, kernel.no_ram_regions,
     regions.hypervisor_bit, regions.region_half_made, regions.decoder_left_over, regions.region_without_dax,
-    modes.device_absent, modes.system_ram_unwanted, modes.system_ram_absent, modes.auto_online_policy,
-    online.cannot_go_offline, online.blocks_absent,
+    modes.device_absent, modes.system_ram_unwanted, modes.mode_absent, modes.auto_online_policy,
+    online.online_unasked, online.cannot_go_offline, online.blocks_absent,
     sizes.no_whole_block, sizes.size_lost, sizes.nvdimm_misaligned,
     placement.knob_ignored, placement.memmap_not_in_dram, placement.not_enough_dram,
 )

@@ -4,7 +4,7 @@
 """Findings about what firmware handed over: as ordinary memory, as reserved, or as memory for a purpose."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import CMDLINE, IOMEM
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 
@@ -68,15 +68,19 @@ def soft_reserve_off(readings):
 def no_target_node(readings):
     """A dax device has no target node, and kmem refuses it.
 
-    Evidence: its target_node, which reads -1.
-    Remedy: firmware has to say in SRAT, HMAT, CEDT or NFIT which node the memory is; under QEMU, give the device or the window a node.
+    Evidence: its target_node, which the kernel hides where there is none.
+    Remedy: firmware has to say in SRAT, NFIT or CEDT which node the memory is; boot without numa=off.
     """
     for device in readings.dax:
-        if device.target_node is not None and device.target_node < 0:
-            yield found(PROBLEM, "the device has no target node, so kmem does not take it", readings.subject(device),
-                        [("%s/%s/target_node" % (devices.DAX, device.name), device.target_node)],
-                        "firmware has to give the range a proximity domain (SRAT, NFIT, CEDT); boot without numa=off"
-                        if "numa=off" in readings.boot_words else "firmware has to give the range a proximity domain (SRAT, NFIT, CEDT)")
+        if device.target_node is None or device.target_node < 0:
+            entry = readings.wanted_of(device)
+            # A namespace may well be meant for devdax, which needs no node.
+            needed = entry.mode == "system-ram" if entry and entry.mode else device.driver is None or readings.origins[device.name]["namespace"] is None
+            yield found(when(needed), "the device has no target node, so kmem does not take it (EINVAL)", readings.subject(device),
+                        [("%s/%s/target_node" % (devices.DAX, device.name), device.target_node)] +
+                        [(CMDLINE, word) for word in readings.boot_words if word == "numa=off"],
+                        "%sfirmware has to give the range a proximity domain (SRAT, NFIT, CEDT)" % (
+                            "boot without numa=off; else " if "numa=off" in readings.boot_words else ""))
 
 
 def _firmware_map(readings):

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel import OSRELEASE, version
 
 ANY, CXL, NVDIMM = "any memory device", "CXL memory devices", "NVDIMMs"
+# drivers/cxl/core/region.c: create_ram_region
+RAM_REGIONS = (6, 3)
 # option, its module or None, what it is needed for, on what kind of machine, first kernel that has it
 NEEDED = (
     ("MEMORY_HOTPLUG", None, "adding memory to the running kernel", ANY, (6, 1)),
@@ -63,14 +66,27 @@ def driver_not_loaded(readings):
     """
     registered = readings.host.listdir("/sys/bus/dax/drivers")
     for device in readings.dax:
-        if device.driver is None and "kmem" not in registered:
+        if device.driver is None and "kmem" not in registered and not readings.loaded("kmem"):
             yield found(NOTICE, "the device has no driver, and kmem is not loaded", readings.subject(device),
                         [("%s/%s/driver" % (devices.DAX, device.name), None), ("/sys/bus/dax/drivers", ", ".join(registered) or None)],
                         "memlab.testbed.dax_device loads it; or modprobe kmem")
 
 
+def no_ram_regions(readings):
+    """The kernel cannot make regions of volatile CXL memory at all.
+
+    Evidence: its release, and volatile memory devices in no region.
+    Remedy: Linux 6.3 or newer; until then only what firmware set up itself.
+    """
+    taken = {name for region in readings.regions for name in region.members}
+    idle = [device.name for device in readings.memory_devices if device.ram and device.name not in taken]
+    if idle and (0, 0) < version(readings.release) < RAM_REGIONS:
+        yield found(PROBLEM, "Linux %s makes no regions of volatile CXL memory" % readings.release, readings.members(idle),
+                    [(OSRELEASE, readings.release)], "use Linux %d.%d or newer" % RAM_REGIONS)
+
+
 def _needed(readings):
     """(option, module, purpose) of what fits this machine's hardware and kernel."""
     kinds = {ANY: readings.hot_added, CXL: bool(readings.memory_devices or readings.bus.objects), NVDIMM: bool(readings.nvdimm_regions)}
-    version = tuple(int(part) for part in readings.release.split("-")[0].split(".")[:2] if part.isdigit()) or (0, 0)
-    return [(option, module, purpose) for option, module, purpose, kind, since in NEEDED if kinds[kind] and version >= since]
+    release = version(readings.release)
+    return [(option, module, purpose) for option, module, purpose, kind, since in NEEDED if kinds[kind] and release >= since]

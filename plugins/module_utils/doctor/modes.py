@@ -7,6 +7,7 @@ from __future__ import annotations
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import AUTO_ONLINE
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 
 
@@ -47,21 +48,22 @@ def system_ram_unwanted(readings):
         if entry.mode == "devdax" and device.driver == "kmem":
             online = [block for block in readings.device_blocks(device) if block.online]
             yield found(PROBLEM, "%s is system-ram, declared devdax" % entry.text, readings.subject(device),
-                        [_driver(device), (AUTO_ONLINE, readings.auto_online), ("blocks online", "%d of %d" % (len(online), len(readings.device_blocks(device))))],
+                        [_driver(device), (AUTO_ONLINE, readings.auto_online), (MEMORY, "%d of %d blocks of the device are online" % (len(online), len(readings.device_blocks(device))))],
                         "memlab.testbed.dax_device with mode: devdax%s; the kernel gives CXL and soft-reserved memory to kmem by itself, so have it "
                         "done at boot too (role memory_at_boot)" % (" and offline: true" if online else ""))
 
 
-def system_ram_absent(readings):
-    """A device is not system-ram though that was wanted.
+def mode_absent(readings):
+    """A device is not in the mode that was wanted: it has no driver, or is devdax instead of system-ram.
 
     Evidence: the device's driver, or that it has none, and the declared mode.
-    Remedy: memlab.testbed.dax_device with mode system-ram.
+    Remedy: memlab.testbed.dax_device with that mode.
     """
     for device, entry in _declared(readings):
-        if entry.mode == "system-ram" and device.driver != "kmem":
-            yield found(PROBLEM, "%s is %s, declared system-ram" % (entry.text, devices.MODES.get(device.driver, "without a driver")), readings.subject(device),
-                        [_driver(device)], "memlab.testbed.dax_device with mode: system-ram, then memlab.testbed.memory_blocks")
+        if entry.mode and entry.mode != devices.MODES.get(device.driver) and device.driver != "kmem":
+            yield found(PROBLEM, "%s is %s, declared %s" % (entry.text, devices.MODES.get(device.driver, "without a driver"), entry.mode),
+                        readings.subject(device), [_driver(device)], "memlab.testbed.dax_device with mode: %s%s" % (
+                            entry.mode, ", then memlab.testbed.memory_blocks" if entry.mode == "system-ram" else ""))
 
 
 def auto_online_policy(readings):

@@ -15,6 +15,20 @@ from ansible_collections.memlab.testbed.plugins.module_utils.placement import de
 SHOWN = 3
 
 
+def online_unasked(readings):
+    """A device is online as memory although the declared list does not name it.
+
+    Evidence: its blocks that are online, and the kernel's auto-online policy.
+    Remedy: declare it, or take it offline and out of kmem; and have the policy at offline before memory is found.
+    """
+    for device in readings.dax:
+        online = [block for block in readings.device_blocks(device) if block.online]
+        if online and readings.wanted and readings.wanted_of(device) is None:
+            yield found(PROBLEM, "%d memory blocks of the device are online, and nothing is declared for it" % len(online), readings.subject(device),
+                        [("%s/memory%d/state" % (MEMORY, block.id), block.state) for block in online[:SHOWN]] + [(AUTO_ONLINE, readings.auto_online)],
+                        "declare it, or take it offline with memlab.testbed.memory_blocks; the kernel's policy puts memory online that nobody asked for")
+
+
 def cannot_go_offline(readings):
     """A device is online where the kernel keeps pages that cannot move, so it may not come back: kernel zone, several zones, or another device's memmap.
 
@@ -29,11 +43,12 @@ def cannot_go_offline(readings):
         entry = readings.wanted_of(device)
         contradicts = entry is not None and (entry.mode == "devdax" or entry.zone == "movable")
         evidence = [("%s/memory%d/valid_zones" % (MEMORY, block.id), block.zone) for block in stuck[:SHOWN]]
-        evidence += [("%s/memory%d/removable" % (MEMORY, block.id), text) for block in stuck[:SHOWN]
-                     for text in [readings.text("%s/memory%d/removable" % (MEMORY, block.id), needed=False)] if text is not None]
+        # From 5.x on this reads 1 for every block of a kernel that can take memory away; a 0 says something.
+        evidence += [("%s/memory%d/removable" % (MEMORY, block.id), "0") for block in stuck[:SHOWN]
+                     if readings.text("%s/memory%d/removable" % (MEMORY, block.id), needed=False) == "0"]
         evidence += [("/proc/kpageflags", "block %d: %s" % (block.id, text)) for block in stuck[:SHOWN]
                      for text in [census.unmovable(readings.host, block.id, readings.block_size)] if text]
-        evidence += [("memmap of %s" % name, "%s of it lie on this device" % mebibytes(count)) for name, count in guests]
+        evidence += [(name, "%s of its memmap lie on this device" % mebibytes(count)) for name, count in guests]
         evidence.append((AUTO_ONLINE, readings.auto_online))
         reasons = ["%d of %d blocks are in a kernel zone" % (len(stuck), len(readings.device_blocks(device)))] if stuck else []
         reasons += ["the memmap of another device lies on it"] if guests else []

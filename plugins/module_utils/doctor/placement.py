@@ -7,7 +7,11 @@ from __future__ import annotations
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import preflight
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import ZONEINFO
-from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, kernel
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, kcore, kernel, page_flags, page_tables, zone_accounting
+
+
+# What each proof was read from.
+PROOFS = {page_tables.NAME: kcore.KCORE, page_flags.NAME: page_flags.KPAGEFLAGS, zone_accounting.NAME: ZONEINFO}
 
 
 def knob_ignored(readings):
@@ -79,7 +83,7 @@ def _evidence(readings, entry):
     places = ["%s on node %s" % (mebibytes(count), node) for node, count in sorted(entry["memmap_nodes"].items())]
     places += ["%s on %s" % (mebibytes(count), name) for name, count in sorted(entry["memmap_devices"].items())]
     return [_knob(entry["name"], entry["intent"]), (kernel.PARAMETER, readings.placement["kernel"]["memmap_on_memory"]),
-            ("proofs: %s" % ", ".join(entry["proofs"]), "; ".join(places))]
+            *[(PROOFS[proof], "; ".join(places)) for proof in entry["proofs"]]]
 
 
 def _knob(name, intent):

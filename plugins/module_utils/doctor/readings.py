@@ -11,6 +11,7 @@ import collections
 import functools
 import gzip
 import re
+import zlib
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -29,8 +30,8 @@ CEDT = "/sys/firmware/acpi/tables/CEDT"
 Range = collections.namedtuple("Range", "first last name depth around")
 # name; name of the memory device; ram, pmem or none; bytes of the device it takes; name of the region it serves, or an empty text
 EndpointDecoder = collections.namedtuple("EndpointDecoder", "name memory_device mode bytes region")
-# name; bytes; bytes that its namespaces' sizes must be multiples of; handles of its NVDIMMs, or their names where there is none
-NvdimmRegion = collections.namedtuple("NvdimmRegion", "name size align nvdimms")
+# name; bytes; bytes that its namespaces' sizes must be multiples of; False where it is one namespace that has no label; handles of its NVDIMMs, or their names where there is none
+NvdimmRegion = collections.namedtuple("NvdimmRegion", "name size align labels nvdimms")
 
 _LINE = re.compile(r"^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$")
 
@@ -122,8 +123,19 @@ class Readings(object):
 
     @functools.cached_property
     def windows(self):
-        """Root decoders that have a size: each is a memory window that the firmware described."""
-        return [decoder for decoder in cxl.root_decoders(self.host) if decoder.size]
+        """Root decoders that have a size: each is a memory window that the firmware described. Host bridges by their PCI names."""
+        # Kernel 6.1 links a host bridge's ACPI object where later ones link its PCI root; the ports below tell which is which.
+        names = {self.host.link_name("%s/%s/uport" % (cxl.BUS, port)): device.bridge for device in self.memory_devices
+                 for port in self._ports(device.name)}
+        return [decoder._replace(bridges=tuple(names.get(bridge, bridge) for bridge in decoder.bridges))
+                for decoder in cxl.root_decoders(self.host) if decoder.size]
+
+    def _ports(self, memory_device):
+        """The port of the host bridge above a memory device."""
+        for endpoint in self.bus.names("endpoint[0-9]+"):
+            parts = self.bus.place(endpoint).split("/")
+            if self.host.link_name("%s/%s/uport" % (cxl.BUS, endpoint)) == memory_device and "root0" in parts[:-2]:
+                yield parts[parts.index("root0") + 1]
 
     @functools.cached_property
     def regions(self):
@@ -160,7 +172,7 @@ class Readings(object):
             mappings = [self.host.read_optional("%s/mapping%d" % (base, position)) for position in range(self.number(base + "/mappings") or 0)]
             dimms = [mapping.split(",")[0] for mapping in mappings if mapping]
             handles = [self.host.read_optional("%s/%s/nfit/handle" % (devices.ND, dimm)) or dimm for dimm in dimms]
-            found.append(NvdimmRegion(name, size, self.number(base + "/align"), tuple(handles)))
+            found.append(NvdimmRegion(name, size, self.number(base + "/align"), self.number(base + "/nstype") != 4, tuple(handles)))
         return found
 
     @functools.cached_property
@@ -275,27 +287,31 @@ class Readings(object):
         return self.host.read_optional(kernel.OSRELEASE) or ""
 
     @functools.cached_property
-    def _config(self):
-        for name in ("/proc/config.gz", "/boot/config-%s" % self.release, "/lib/modules/%s/config" % self.release):
-            if not self.host.exists(name):
-                continue
-            try:
-                content = self.host.read_bytes(name)
-                text = (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8", "replace")
-            except (TestbedError, OSError, EOFError):
-                continue
-            return name, dict(re.findall(r"^(CONFIG_[A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
-        self._unseen["/boot/config-%s" % self.release] = "the kernel's configuration is neither there nor in /proc/config.gz"
-        return None, None
-
-    @property
     def config_file(self):
-        return self._config[0]
+        """The file with the kernel's configuration, or ``None``."""
+        names = ("/proc/config.gz", "/boot/config-%s" % self.release, "/lib/modules/%s/config" % self.release)
+        found = next((name for name in names if self.host.exists(name)), None)
+        if found is None:
+            self._unseen[names[1]] = "the kernel's configuration is neither there nor in /proc/config.gz"
+        return found
+
+    @functools.cached_property
+    def configuration(self):
+        """The kernel's configuration as text; empty where there is none, or a damaged one."""
+        try:
+            content = self.host.read_bytes(self.config_file) if self.config_file else b""
+            return (gzip.decompress(content) if (self.config_file or "").endswith(".gz") else content).decode("utf-8", "replace")
+        except (TestbedError, OSError, EOFError, zlib.error) as exc:
+            self._unseen[self.config_file] = str(exc)
+            return ""
+
+    @functools.cached_property
+    def _options(self):
+        return dict(re.findall(r"^(CONFIG_[A-Z0-9_]+)=(.*)$", self.configuration, re.MULTILINE))
 
     def option(self, name):
         """``y``, ``m`` or ``n``; ``None`` where the configuration cannot be read."""
-        options = self._config[1]
-        return None if options is None else options.get("CONFIG_" + name, "n")
+        return self._options.get("CONFIG_" + name, "n") if self._options else None
 
     @functools.cached_property
     def modules(self):

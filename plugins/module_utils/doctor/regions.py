@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
-from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import CPUINFO
 
 
@@ -31,36 +31,41 @@ def hypervisor_bit(readings):
 
 
 def region_half_made(readings):
-    """A CXL region was begun and not set up to its end: it holds its devices' decoders, and other regions of them fail.
+    """A CXL region was begun and not set up to its end: it holds room in its window and its devices' decoders, and other regions fail.
 
-    Evidence: what the region lacks: a size, an address, members, its commit, its driver.
+    Evidence: what the region lacks: a size, an address, a target, its commit, its driver.
     Remedy: destroy it (memlab.testbed.cxl_region with state absent), then make it again.
     """
+    windows = {window.name: "%#x" % window.start for window in readings.windows}
     for region in readings.regions:
-        lacks = [name for name, there in (("size", region.size), ("resource", region.start is not None), ("target", all(region.members)),
-                                          ("commit", region.committed), ("driver", region.enabled)) if not there]
+        targets = ["target%d" % position for position, member in enumerate(region.members) if not member]
+        lacks = [name for name, there in (("size", region.size), ("resource", region.start is not None), ("commit", region.committed),
+                                          ("driver", region.enabled)) if not there] + targets
         if lacks:
             members = readings.members([name for name in region.members if name])
             yield found(PROBLEM, "the region %s was not set up to its end (%s)" % (region.name, ", ".join("no " + word for word in lacks)),
-                        members if members["memory_devices"] else {"window": region.decoder},
-                        [("%s/%s/%s" % (cxl.BUS, region.name, word), readings.host.read_optional("%s/%s/%s" % (cxl.BUS, region.name, word))) for word in lacks],
+                        members if members["memory_devices"] else {"window": windows.get(region.decoder, region.decoder)},
+                        [("%s/%s/%s" % (cxl.BUS, region.name, word), readings.text("%s/%s/%s" % (cxl.BUS, region.name, word), needed=False) or None)
+                         for word in lacks],
                         "memlab.testbed.cxl_region with state: absent for its devices, or cxl destroy-region %s; then make it again" % region.name)
 
 
 def decoder_left_over(readings):
-    """A memory device's decoder holds capacity for a region that is gone: the next region of the device can fail with "failed to set target".
+    """A memory device's decoder holds capacity for a region that is gone or was never made ("failed to set target", "failed to commit decode").
 
     Evidence: the decoder's mode and bytes, and that no region uses it.
-    Remedy: cxl free-dpa on the device.
+    Remedy: a new region of the same kind takes it over; cxl free-dpa gives it back.
     """
-    used = {readings.host.read_optional("%s/%s/target%d" % (cxl.BUS, region.name, position)) for region in readings.regions for position in range(region.ways)}
+    used = {readings.text("%s/%s/target%d" % (cxl.BUS, region.name, position), needed=False) for region in readings.regions for position in range(region.ways)}
     for decoder in readings.endpoint_decoders:
         if decoder.bytes and not decoder.region and decoder.name not in used:
-            yield found(PROBLEM, "a decoder of the memory device holds %s of %s, and no region uses it" % (mebibytes(decoder.bytes), decoder.mode),
+            yield found(NOTICE, "a decoder of the memory device holds %s of its %s capacity, and no region uses it: one was not made, or not removed, to its end"
+                        % (mebibytes(decoder.bytes), decoder.mode),
                         readings.members([decoder.memory_device]), [("%s/%s/dpa_size" % (cxl.BUS, decoder.name), "%#x" % decoder.bytes),
                                                                     ("%s/%s/mode" % (cxl.BUS, decoder.name), decoder.mode),
-                                                                    ("%s/%s/region" % (cxl.BUS, decoder.name), decoder.region or None)],
-                        "cxl free-dpa %s (the name of the device now)" % decoder.memory_device)
+                                                                    ("%s/%s/region" % (cxl.BUS, decoder.name), None)],
+                        "a new region of the same kind takes it over; for another kind, cxl free-dpa -t %s %s (the device's name now)"
+                        % (decoder.mode, decoder.memory_device))
 
 
 def region_without_dax(readings):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
-from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes, when
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 
@@ -52,6 +52,7 @@ def size_lost(readings):
     for device in readings.dax:
         steps, lost = _origin_steps(readings, device)
         steps.append(("%s/%s/size" % (devices.DAX, device.name), device.size))
+        given = _given(readings, device)
         if device.driver == "kmem" and readings.block_size and device.ranges and readings.whole_blocks(device):
             usable = len(readings.whole_blocks(device)) * readings.block_size
             steps.append((BLOCK_SIZE, readings.block_size))
@@ -60,7 +61,7 @@ def size_lost(readings):
         else:
             usable = device.size
         if lost:
-            yield found(NOTICE, "%s of memory came of it: %s" % (mebibytes(usable or 0), ", ".join(lost)), readings.subject(device), steps + _ranges(device),
+            yield found(NOTICE, "%s of %s can be used: %s" % (mebibytes(usable or 0), mebibytes(given or 0), ", ".join(lost)), readings.subject(device), steps + _ranges(device),
                         "what is lost to blocks comes back with a start and a size that are multiples of %s; a namespace's memmap can lie in DRAM instead "
                         "(pmem_namespace with map: mem)" % mebibytes(readings.block_size or 0))
     for entry in readings.namespaces:
@@ -72,19 +73,20 @@ def size_lost(readings):
 
 
 def nvdimm_misaligned(readings):
-    """An NVDIMM's region is no multiple of what namespaces are made in, and ndctl refuses to make any.
+    """An NVDIMM's region is no multiple of what namespaces are made in, and ndctl refuses to make one of all of it.
 
     Evidence: size and alignment of the region; the platform takes a label area off the device before Linux sees it.
-    Remedy: the size that would do.
+    Remedy: a smaller namespace where the region has labels; else a device of the size that would do.
     """
     for region in readings.nvdimm_regions:
         align = region.align or NVDIMM_ALIGN
-        if region.size % align:
-            base = "%s/%s" % (devices.ND, region.name)
-            yield found(PROBLEM, "the region has %s, no multiple of %s: ndctl makes no namespace in it" % (mebibytes(region.size), mebibytes(align)),
-                        {"nvdimms": list(region.nvdimms)}, [(base + "/size", region.size), (base + "/align", align)],
-                        "give the device %s more, so that %s are left of it after its label area" % (
-                            mebibytes(-region.size % align), mebibytes(region.size + -region.size % align)))
+        made = [entry for entry in readings.namespaces if entry["region"] == region.name]
+        if region.size % align and not (made and region.labels):
+            base, below = "%s/%s" % (devices.ND, region.name), region.size // align * align
+            yield found(NOTICE, "the region has %s, no multiple of %s: ndctl makes no namespace of all of it"
+                        % (mebibytes(region.size), mebibytes(align)), {"nvdimms": list(region.nvdimms)}, [(base + "/size", region.size), (base + "/align", align)],
+                        ("a namespace of %s can be made; " % mebibytes(below) if region.labels and below else "") +
+                        "with %s more the device would be used whole" % mebibytes(-region.size % align))
 
 
 def _origin_steps(readings, device):
@@ -105,6 +107,15 @@ def _origin_steps(readings, device):
         if overhead:
             lost.append("%s to the namespace's %s" % (mebibytes(overhead), "metadata and memmap (map dev)" if space["map"] == "dev" else "metadata"))
     return steps, lost
+
+
+def _given(readings, device):
+    """Bytes that there were at first: of the memory devices, of the namespace, or of the device itself."""
+    origin, space = readings.origins[device.name], _namespace(readings, device)
+    names = [member["name"] for member in origin["memory_devices"]]
+    if space is not None:
+        return space["size"]
+    return sum(member.ram for member in readings.memory_devices if member.name in names) or device.size
 
 
 def _namespace(readings, device):
