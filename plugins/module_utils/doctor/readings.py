@@ -147,8 +147,8 @@ class Readings(object):
         for endpoint in self.bus.names("endpoint[0-9]+"):
             owner = self.host.link_name("%s/%s/uport" % (cxl.BUS, endpoint)) or ""
             for name in self.bus.names("decoder%s[.][0-9]+" % endpoint[8:]):
-                mode, size, region = self.bus.texts(name, ("mode", "dpa_size", "region"))
-                found.append(EndpointDecoder(name, owner, mode or "none", int(size, 0) if size else 0, region))
+                mode, region = self.bus.texts(name, ("mode", "region"))
+                found.append(EndpointDecoder(name, owner, mode or "none", self.number("%s/%s/dpa_size" % (cxl.BUS, name)) or 0, region))
         return found
 
     @functools.cached_property
@@ -169,7 +169,8 @@ class Readings(object):
             size = self.number(base + "/size")
             if not re.fullmatch("region[0-9]+", name) or not size:
                 continue
-            mappings = [self.host.read_optional("%s/mapping%d" % (base, position)) for position in range(self.number(base + "/mappings") or 0)]
+            # 32 NVDIMMs are the most that a region has (include/linux/libnvdimm.h: ND_MAX_MAPPINGS).
+            mappings = [self.host.read_optional("%s/mapping%d" % (base, position)) for position in range(min(self.number(base + "/mappings") or 0, 32))]
             dimms = [mapping.split(",")[0] for mapping in mappings if mapping]
             handles = [self.host.read_optional("%s/%s/nfit/handle" % (devices.ND, dimm)) or dimm for dimm in dimms]
             found.append(NvdimmRegion(name, size, self.number(base + "/align"), self.number(base + "/nstype") != 4, tuple(handles)))

@@ -34,7 +34,7 @@ def region_half_made(readings):
     """A CXL region was begun and not set up to its end: it holds room in its window and its devices' decoders, and other regions fail.
 
     Evidence: what the region lacks: a size, an address, a target, its commit, its driver.
-    Remedy: destroy it (memlab.testbed.cxl_region with state absent), then make it again.
+    Remedy: remove it (memlab.testbed.cxl_region with state absent; delete_region of its root decoder where it has no targets), then make it again.
     """
     windows = {window.name: "%#x" % window.start for window in readings.windows}
     for region in readings.regions:
@@ -47,7 +47,9 @@ def region_half_made(readings):
                         members if members["memory_devices"] else {"window": windows.get(region.decoder, region.decoder)},
                         [("%s/%s/%s" % (cxl.BUS, region.name, word), readings.text("%s/%s/%s" % (cxl.BUS, region.name, word), needed=False) or None)
                          for word in lacks],
-                        "memlab.testbed.cxl_region with state: absent for its devices, or cxl destroy-region %s; then make it again" % region.name)
+                        "write %s to %s/%s/delete_region (cxl destroy-region refuses a region without targets), then make it again" % (
+                            region.name, cxl.BUS, region.decoder) if targets else
+                        "memlab.testbed.cxl_region with state: absent for its devices, then make it again")
 
 
 def decoder_left_over(readings):

@@ -30,8 +30,9 @@ def no_whole_block(readings):
         entry, overhead = readings.wanted_of(device), _overhead(readings, device)
         enough = enough_for_a_block(device.ranges[0][0], readings.block_size) + overhead
         needed = -(-enough // NVDIMM_ALIGN) * NVDIMM_ALIGN if overhead else enough
-        # A namespace may well be meant for devdax; other memory has no other use.
-        yield found(when(entry.mode == "system-ram" if entry and entry.mode else readings.origins[device.name]["namespace"] is None),
+        # A namespace may well be meant for devdax; other memory, or one that no driver took, has no other use.
+        meant = entry.mode == "system-ram" if entry and entry.mode else device.driver is None or readings.origins[device.name]["namespace"] is None
+        yield found(when(meant),
                     "%s hold no whole memory block of %s, so the device cannot become system-ram" % (mebibytes(device.size or 0), mebibytes(readings.block_size)),
                     readings.subject(device), _ranges(device) + [(BLOCK_SIZE, "%x" % readings.block_size)],
                     "from where it starts, %s would do%s" % (mebibytes(needed), ", %s of them for the namespace's own metadata and alignment"
@@ -50,20 +51,20 @@ def size_lost(readings):
     Remedy: sizes and starts that are multiples of a memory block; a namespace's memmap in DRAM (map mem) where that is wanted.
     """
     for device in readings.dax:
-        steps, lost = _origin_steps(readings, device)
+        steps, lost, remedies = _origin_steps(readings, device)
         steps.append(("%s/%s/size" % (devices.DAX, device.name), device.size))
         given = _given(readings, device)
         if device.driver == "kmem" and readings.block_size and device.ranges and readings.whole_blocks(device):
             usable = len(readings.whole_blocks(device)) * readings.block_size
             steps.append((BLOCK_SIZE, readings.block_size))
             if usable < sum(size for unused, size in device.ranges):
-                lost.append("%s to whole memory blocks" % mebibytes(sum(size for unused, size in device.ranges) - usable))
+                remedies.append("let start and size be multiples of %s" % mebibytes(readings.block_size))
+                lost.append("%s at its ends, outside whole memory blocks" % mebibytes(sum(size for unused, size in device.ranges) - usable))
         else:
             usable = device.size
         if lost:
-            yield found(NOTICE, "%s of %s can be used: %s" % (mebibytes(usable or 0), mebibytes(given or 0), ", ".join(lost)), readings.subject(device), steps + _ranges(device),
-                        "what is lost to blocks comes back with a start and a size that are multiples of %s; a namespace's memmap can lie in DRAM instead "
-                        "(pmem_namespace with map: mem)" % mebibytes(readings.block_size or 0))
+            yield found(NOTICE, "%s of %s are left: %s" % (mebibytes(usable or 0), mebibytes(given or 0), ", ".join(lost)), readings.subject(device), steps + _ranges(device),
+                        "; ".join(remedies))
     for entry in readings.namespaces:
         if entry["dax"] is None and entry["overhead_bytes"]:
             yield found(NOTICE, "%s of the namespace's %s went to its metadata and memmap" % (mebibytes(entry["overhead_bytes"]), mebibytes(entry["size"])),
@@ -90,23 +91,26 @@ def nvdimm_misaligned(readings):
 
 
 def _origin_steps(readings, device):
-    """((file, bytes), ...) from what was given down to the dax device, and what was lost on the way, in words."""
-    origin, steps, lost = readings.origins[device.name], [], []
+    """((file, bytes), ...) from what was given down to the dax device, what was lost on the way, in words, and remedies."""
+    origin, steps, lost, remedies = readings.origins[device.name], [], [], []
     region = next((region for region in readings.regions if region.name == origin["region"]), None)
     if region is not None:
         members = [member for member in readings.memory_devices if member.name in region.members]
         steps += [("%s/%s/ram/size" % (cxl.BUS, member.name), member.ram) for member in members] + [("%s/%s/size" % (cxl.BUS, region.name), region.size)]
         given = sum(member.ram for member in members)
         if region.mode == "ram" and given > region.size:
-            lost.append("%s of the devices' volatile capacity are not in the region (regions take extents of %s of each device)"
+            lost.append("%s of the devices' volatile capacity not in the region (regions take extents of %s of each device)"
                         % (mebibytes(given - region.size), mebibytes(EXTENT)))
+            remedies.append("make the region of all of it (cxl_region with size: all); devices in one region give what the smallest of them has")
     space = _namespace(readings, device)
     if space is not None:
         steps.append(("%s/%s/size" % (devices.ND, space["name"]), space["size"]))
         overhead = _overhead(readings, device)
         if overhead:
-            lost.append("%s to the namespace's %s" % (mebibytes(overhead), "metadata and memmap (map dev)" if space["map"] == "dev" else "metadata"))
-    return steps, lost
+            lost.append("%s for the namespace's %s" % (mebibytes(overhead), "metadata and memmap (map dev)" if space["map"] == "dev" else "metadata"))
+            remedies.append("its memmap can lie in DRAM instead (pmem_namespace with map: mem)" if space["map"] == "dev" else
+                            "metadata takes 2 MiB or more of every namespace")
+    return steps, lost, remedies
 
 
 def _given(readings, device):

@@ -132,12 +132,14 @@ def _described(readings, window):
 
 def _in_order(window, members):
     # drivers/cxl/core/region.c: cxl_region_attach_position; position p goes to target p modulo the window's ways
-    return all(member.bridge == window.bridges[position % len(window.bridges)] for position, member in enumerate(members))
+    return not len(members) % len(window.bridges) and all(member.bridge == window.bridges[position % len(window.bridges)] for position, member in enumerate(members))
 
 
 def _reordered(window, members):
     """The same devices in the first order that fits, or ``None``."""
     left, order = list(members), []
+    if len(members) % len(window.bridges):
+        return None
     for position in range(len(members)):
         following = [member for member in left if member.bridge == window.bridges[position % len(window.bridges)]]
         if not following:
