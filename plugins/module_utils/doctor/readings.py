@@ -16,7 +16,7 @@ import zlib
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import blocks as memory_blocks
-from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, facts, kernel
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, facts, kernel, page_tables
 
 AUTO_ONLINE = memory_blocks.MEMORY + "/auto_online_blocks"
 CPUINFO = "/proc/cpuinfo"
@@ -91,8 +91,9 @@ class Readings(object):
         if not self.block_size:
             return None
         found = facts.collect(self.host)
+        unknown = any(entry["placement"] == page_tables.UNKNOWN for entry in found["devices"])
         for name, proof in found["proofs"].items():
-            if not proof["available"]:
+            if unknown and not proof["available"]:
                 self._unseen[name] = proof["why_not"]
         return found
 

@@ -46,6 +46,7 @@ MISTAKES = [
     ("cpus", 0, "cpus: 0 is not from 1 to 255"),
     ("slots", 257, "slots: 257 is not from 0 to 256"),
     ("image.backports_kernel", "yes", "image.backports_kernel: 'yes' is neither true nor false"),
+    ("hypervisor_bit", "no", "hypervisor_bit: 'no' is neither true nor false"),
     ("image.packages.0", "--yes", "image.packages[0]: '--yes' is not a package name"),
     ("cxl", [], "cxl: [] is not a mapping"),
     ("nvdimms", {}, "nvdimms: {} is not a list"),
