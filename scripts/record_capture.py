@@ -72,8 +72,10 @@ LARGEST = 1 << 20
 ACPI_TABLES = ("CEDT", "HMAT", "NFIT", "SRAT")
 # The kernel's modules and options that are about memory devices.
 MODULES = re.compile(r"(^|/)(kmem|dax|device_dax|dax_[a-z]+|cxl_[a-z]+|nd_[a-z]+|libnvdimm|nfit|hmem)[.]ko")
-LOADED = ("kmem", "device_dax", "dax_cxl", "dax_pmem", "dax_hmem", "cxl_acpi", "cxl_pci", "cxl_mem", "cxl_port", "cxl_pmem", "cxl_core", "nd_pmem", "libnvdimm", "nfit")
-OPTIONS = re.compile(r"^(# )?CONFIG_(CXL|DAX|DEV_DAX|FS_DAX|LIBNVDIMM|NVDIMM|ND|BLK_DEV_PMEM|ACPI_(NFIT|HMAT|NUMA)|MEMORY_HOT|MHP|ZONE_DEVICE|EFI_SOFT)[A-Z0-9_]*\b")
+LOADED = ("kmem", "device_dax", "dax_cxl", "dax_pmem", "dax_hmem", "cxl_acpi", "cxl_pci", "cxl_mem", "cxl_port", "cxl_pmem", "cxl_core",
+          "nd_pmem", "libnvdimm", "nfit")
+OPTIONS = re.compile(r"^(# )?CONFIG_(CXL|DAX|DEV_DAX|FS_DAX|LIBNVDIMM|NVDIMM|ND|BLK_DEV_PMEM|ACPI_(NFIT|HMAT|NUMA)|MEMORY_HOT|MHP|ZONE_DEVICE|EFI_SOFT)"
+                     r"[A-Z0-9_]*\b")
 MEMORY_WORDS = re.compile(r"^(memory_hotplug\.|memhp_|memmap=|mem=|efi=|hugetlb|movable_node|movablecore|kernelcore|numa|dax|cxl|nd_|libnvdimm|efi_fake_mem)")
 
 

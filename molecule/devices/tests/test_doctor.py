@@ -48,7 +48,7 @@ class Guest:
         script = ("import json,os; d='/sys/bus/dax/devices/%s/mapping0/'; m='/sys/devices/system/memory/'; read=lambda p: open(p).read().strip();"
                   "size=int(read(m+'block_size_bytes'),16);"
                   "r=range(-(-int(read(d+'start'),16)//size),(int(read(d+'end'),16)+1)//size);"
-                  "print(json.dumps({n:[read(m+'memory%%d/state'%%n),read(m+'memory%%d/valid_zones'%%n)] for n in r if os.path.exists(m+'memory%%d'%%n)}))" % dax)
+                  "print(json.dumps({n:[read(m+'memory%%d/'%%n+f) for f in ('state','valid_zones')] for n in r if os.path.exists(m+'memory%%d'%%n)}))" % dax)
         return json.loads(self.run('python3 -c "%s"' % script))
 
     def leave_kmem(self, dax):
@@ -154,11 +154,12 @@ def test_nothing_is_wrong_with_memory_that_the_modules_brought(placement):
 def test_namespaces_that_are_too_small_for_memory(namespaces):
     """All of a 256 MiB NVDIMM gives one memory block, and 192 MiB of another one none."""
     namespaces.run("modprobe device_dax; modprobe kmem")
-    dimms = {entry["handle"]: entry["dev"] for entry in json.loads(namespaces.run("ndctl list -D -b ACPI.NFIT"))}
-    regions = {entry["mappings"][0]["dimm"]: entry for entry in json.loads(namespaces.run("ndctl list -R -v -b ACPI.NFIT"))}
+    listed = json.loads(namespaces.run("ndctl list -DRN -b ACPI.NFIT"))
+    dimms = {entry["handle"]: entry["dev"] for entry in listed["dimms"]}
+    regions = {entry["mappings"][0]["dimm"]: entry for entry in listed["regions"]}
     whole, labelled = regions[dimms[3]], regions[dimms[2]]
     assert whole["size"] == 256 << 20
-    raw = json.loads(namespaces.run("ndctl list -N -r %s" % whole["dev"]))[0]["dev"]
+    raw = whole["namespaces"][0]["dev"]
     made, policy = [], namespaces.run("cat %s" % POLICY)
     try:
         made.append(json.loads(namespaces.run("ndctl create-namespace -f -e %s -m devdax -M mem" % raw)))

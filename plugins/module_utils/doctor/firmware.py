@@ -23,10 +23,11 @@ def window_is_system_ram(readings):
         last = window.start + window.size - 1
         inside = [entry for entry in readings.physical_map or () if entry.name == SYSTEM_RAM and entry.first <= last and entry.last >= window.start]
         if inside:
-            yield found(PROBLEM, "%s of the memory window are ordinary RAM since boot" % mebibytes(sum(min(entry.last, last) - max(entry.first, window.start) + 1 for entry in inside)),
+            count = sum(min(entry.last, last) - max(entry.first, window.start) + 1 for entry in inside)
+            yield found(PROBLEM, "%s of the memory window are ordinary RAM since boot" % mebibytes(count),
                         {"window": "%#x" % window.start}, [(IOMEM, "%#x-%#x : %s" % (entry.first, entry.last, entry.name)) for entry in inside] +
                         [(name, text) for name, text, first, end in _firmware_map(readings) if first <= last and end >= window.start],
-                        "set the firmware to hand it over as specific-purpose memory (EFI_MEMORY_SP, soft-reserved) or not at all; as it is, it cannot be taken away")
+                        "set the firmware to hand it over as specific-purpose memory (EFI_MEMORY_SP, soft-reserved) or not at all")
 
 
 def soft_reserved_without_dax(readings):
@@ -44,7 +45,7 @@ def soft_reserved_without_dax(readings):
         if not any(start <= last and end >= first for start, end in covered):
             yield found(PROBLEM, "%s that firmware reserved for a purpose have no dax device" % mebibytes(last - first + 1), {"soft_reserved": "%#x" % first},
                         [(name, "%#x-%#x : %s" % (first, last, SOFT_RESERVED)), ("/sys/module/dax_hmem", "loaded" if readings.loaded("dax_hmem") else None),
-                         (readings.config_file or "kernel configuration", "CONFIG_DEV_DAX_HMEM=%s" % (readings.option("DEV_DAX_HMEM") or "unknown"))],
+                         (readings.config_name, "CONFIG_DEV_DAX_HMEM=%s" % (readings.option("DEV_DAX_HMEM") or "unknown"))],
                         "load dax_hmem" if not readings.loaded("dax_hmem") else
                         "dax_hmem leaves ranges inside CXL windows to CXL: make a region of them; other ranges need an entry in ACPI's SRAT or HMAT")
 

@@ -25,7 +25,8 @@ def device_absent(readings):
             evidence = [("%s/%s/serial" % (cxl.BUS, device.name), "%#x" % device.serial) for device in readings.memory_devices]
             if None in present:
                 yield found(PROBLEM, "%s is declared, and the machine has none, or more than one" % entry.text, entry.subject,
-                            evidence or [(cxl.BUS, "no memory device")], "correct the declaration, or see why the device is not found (PCI slot, driver cxl_pci)")
+                            evidence or [(cxl.BUS, "no memory device")],
+                            "correct the declaration, or see why the device is not found (PCI slot, driver cxl_pci)")
             elif readings.region_of(entry) is None:
                 yield found(PROBLEM, "no region is made of %s" % entry.text, entry.subject, evidence, "make it with memlab.testbed.cxl_region")
         elif entry.namespace:
@@ -48,7 +49,8 @@ def system_ram_unwanted(readings):
         if entry.mode == "devdax" and device.driver == "kmem":
             online = [block for block in readings.device_blocks(device) if block.online]
             yield found(PROBLEM, "%s is system-ram, declared devdax" % entry.text, readings.subject(device),
-                        [_driver(device), (AUTO_ONLINE, readings.auto_online), (MEMORY, "%d of %d blocks of the device are online" % (len(online), len(readings.device_blocks(device))))],
+                        [_driver(device), (AUTO_ONLINE, readings.auto_online),
+                         (MEMORY, "%d of %d blocks of the device are online" % (len(online), len(readings.device_blocks(device))))],
                         "memlab.testbed.dax_device with mode: devdax%s; the kernel gives CXL and soft-reserved memory to kmem by itself, so have it "
                         "done at boot too (role memory_at_boot)" % (" and offline: true" if online else ""))
 
@@ -75,8 +77,9 @@ def auto_online_policy(readings):
     if readings.auto_online in (None, "offline") or not readings.hot_added:
         return
     waiting = [entry for device, entry in _declared(readings) if entry.mode == "system-ram" and device.driver != "kmem"]
-    yield found(when(waiting), "new memory goes online by the kernel's own policy (%s): daxctl aborts a move to system-ram (EBUSY), and the kernel chooses the zone"
-                % readings.auto_online, waiting[0].subject if waiting else {"host": "memory policy"}, [(AUTO_ONLINE, readings.auto_online)],
+    yield found(when(waiting), "new memory goes online by the kernel's own policy (%s): daxctl aborts a move to system-ram (EBUSY), "
+                "and the kernel chooses the zone" % readings.auto_online, waiting[0].subject if waiting else {"host": "memory policy"},
+                [(AUTO_ONLINE, readings.auto_online)],
                 "use memlab.testbed.dax_device, which holds the policy meanwhile; for daxctl write offline to the file first; "
                 "to have it so at every boot, memhp_default_state=offline on the kernel's command line")
 

@@ -65,7 +65,9 @@ def blocks_absent(readings):
     Remedy: the kernel log names the range that failed; offline and bind the device again (memlab.testbed.dax_device).
     """
     for device in readings.dax:
-        absent = [number for number in readings.whole_blocks(device) if number not in readings.blocks] if device.driver == "kmem" and readings.block_size else []
+        if device.driver != "kmem" or not readings.block_size:
+            continue
+        absent = [number for number in readings.whole_blocks(device) if number not in readings.blocks]
         if absent:
             yield found(PROBLEM, "%d of %d memory blocks of the device do not exist" % (len(absent), len(readings.whole_blocks(device))),
                         readings.subject(device), [("%s/memory%d" % (MEMORY, number), None) for number in absent[:SHOWN]],

@@ -22,10 +22,11 @@ def knob_ignored(readings):
     """
     for entry, device in _placed(readings):
         if entry["intent"] == "device" and entry["placement"] not in (None, "self", "unknown"):
-            why = readings.placement["kernel"]["why_not"]
+            facts = readings.placement["kernel"]
+            why = facts["why_not"]
             yield found(PROBLEM, "the knob asks for a memmap on the device, and it lies elsewhere (%s)%s" % (entry["placement"], ": " + why if why else ""),
                         readings.subject(device), _evidence(readings, entry),
-                        ("boot with memory_hotplug.memmap_on_memory=1 (memlab.testbed.boot_parameters)" if readings.placement["kernel"]["memmap_on_memory"] == "N"
+                        ("boot with memory_hotplug.memmap_on_memory=1 (memlab.testbed.boot_parameters)" if facts["memmap_on_memory"] == "N"
                          else "the knob is a hint that the kernel drops silently; set it before kmem has the device") +
                         ", then take the device offline and bind it again with memlab.testbed.dax_device")
 
@@ -61,7 +62,8 @@ def not_enough_dram(readings):
     for device in waiting:
         needed = preflight.memmap_bytes(device.size, page, struct_page)
         if needed > free:
-            yield found(PROBLEM, "as memory it needs %s of DRAM for its memmap, and %s can be had" % (mebibytes(needed), mebibytes(free)), readings.subject(device),
+            yield found(PROBLEM, "as memory it needs %s of DRAM for its memmap, and %s can be had" % (mebibytes(needed), mebibytes(free)),
+                        readings.subject(device),
                         [(ZONEINFO, "%s free above the watermarks in kernel zones of node %s" % (mebibytes(free), ", ".join(map(str, nodes)))),
                          ("%s/%s/size" % (devices.DAX, device.name), device.size), _knob(device.name, device.intent)],
                         "say memmap: device, add a part of it (%s fit), or free memory first" % mebibytes(free * page // struct_page))

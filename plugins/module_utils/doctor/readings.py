@@ -30,7 +30,8 @@ CEDT = "/sys/firmware/acpi/tables/CEDT"
 Range = collections.namedtuple("Range", "first last name depth around")
 # name; name of the memory device; ram, pmem or none; bytes of the device it takes; name of the region it serves, or an empty text
 EndpointDecoder = collections.namedtuple("EndpointDecoder", "name memory_device mode bytes region")
-# name; bytes; bytes that its namespaces' sizes must be multiples of; False where it is one namespace that has no label; handles of its NVDIMMs, or their names where there is none
+# name; bytes; bytes that its namespaces' sizes must be multiples of; False where it is one namespace that has no label;
+# handles of its NVDIMMs, or their names where there is none
 NvdimmRegion = collections.namedtuple("NvdimmRegion", "name size align labels nvdimms")
 
 _LINE = re.compile(r"^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$")
@@ -296,6 +297,11 @@ class Readings(object):
         if found is None:
             self._unseen[names[1]] = "the kernel's configuration is neither there nor in /proc/config.gz"
         return found
+
+    @property
+    def config_name(self):
+        """The same for evidence: where it would be, when there is none."""
+        return self.config_file or "/boot/config-%s" % self.release
 
     @functools.cached_property
     def configuration(self):

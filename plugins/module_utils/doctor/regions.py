@@ -23,9 +23,10 @@ def hypervisor_bit(readings):
     idle = [device for device in readings.memory_devices if device.name not in taken]
     if option == "y" or not (waiting or idle):
         return
-    evidence = [(CPUINFO, "flags: hypervisor"), (readings.config_file or "kernel configuration", "CONFIG_CXL_REGION_INVALIDATION_TEST=%s" % (option or "unknown"))]
+    evidence = [(CPUINFO, "flags: hypervisor"), (readings.config_name, "CONFIG_CXL_REGION_INVALIDATION_TEST=%s" % (option or "unknown"))]
     evidence += [("%s/%s/commit" % (cxl.BUS, region.name), "0") for region in waiting]
-    yield found(when(waiting or option == "n"), "the processor has the hypervisor bit: committing a region fails (\"Failed to synchronize CPU cache state\", ENXIO)",
+    yield found(when(waiting or option == "n"),
+                "the processor has the hypervisor bit: committing a region fails (\"Failed to synchronize CPU cache state\", ENXIO)",
                 readings.members([device.name for device in idle]), evidence,
                 "hide the bit (QEMU: -cpu max,-hypervisor), or use a kernel with CONFIG_CXL_REGION_INVALIDATION_TEST")
 
@@ -61,7 +62,7 @@ def decoder_left_over(readings):
     used = {readings.text("%s/%s/target%d" % (cxl.BUS, region.name, position), needed=False) for region in readings.regions for position in range(region.ways)}
     for decoder in readings.endpoint_decoders:
         if decoder.bytes and not decoder.region and decoder.name not in used:
-            yield found(NOTICE, "a decoder of the memory device holds %s of its %s capacity, and no region uses it: one was not made, or not removed, to its end"
+            yield found(NOTICE, "a decoder of the memory device holds %s of its %s capacity, and no region uses it: one was not made to its end"
                         % (mebibytes(decoder.bytes), decoder.mode),
                         readings.members([decoder.memory_device]), [("%s/%s/dpa_size" % (cxl.BUS, decoder.name), "%#x" % decoder.bytes),
                                                                     ("%s/%s/mode" % (cxl.BUS, decoder.name), decoder.mode),
@@ -80,5 +81,5 @@ def region_without_dax(readings):
         if region.mode == "ram" and region.committed and region.enabled and not region.dax:
             yield found(PROBLEM, "the region of %s has no dax device" % mebibytes(region.size), readings.members(region.members),
                         [("%s/%s/commit" % (cxl.BUS, region.name), "1"), ("/sys/module/dax_cxl", "loaded" if readings.loaded("dax_cxl") else None),
-                         (readings.config_file or "kernel configuration", "CONFIG_DEV_DAX_CXL=%s" % (readings.option("DEV_DAX_CXL") or "unknown"))],
+                         (readings.config_name, "CONFIG_DEV_DAX_CXL=%s" % (readings.option("DEV_DAX_CXL") or "unknown"))],
                         "load dax_cxl; where it is loaded, make the region again with memlab.testbed.cxl_region")

@@ -33,7 +33,8 @@ def no_whole_block(readings):
         # A namespace may well be meant for devdax; other memory, or one that no driver took, has no other use.
         meant = entry.mode == "system-ram" if entry and entry.mode else device.driver is None or readings.origins[device.name]["namespace"] is None
         yield found(when(meant),
-                    "%s hold no whole memory block of %s, so the device cannot become system-ram" % (mebibytes(device.size or 0), mebibytes(readings.block_size)),
+                    "%s hold no whole memory block of %s, so the device cannot become system-ram"
+                    % (mebibytes(device.size or 0), mebibytes(readings.block_size)),
                     readings.subject(device), _ranges(device) + [(BLOCK_SIZE, "%x" % readings.block_size)],
                     "from where it starts, %s would do%s" % (mebibytes(needed), ", %s of them for the namespace's own metadata and alignment"
                                                             % mebibytes(needed - enough + overhead) if overhead else ""))
@@ -63,7 +64,8 @@ def size_lost(readings):
         else:
             usable = device.size
         if lost:
-            yield found(NOTICE, "%s of %s are left: %s" % (mebibytes(usable or 0), mebibytes(given or 0), ", ".join(lost)), readings.subject(device), steps + _ranges(device),
+            yield found(NOTICE, "%s of %s are left: %s" % (mebibytes(usable or 0), mebibytes(given or 0), ", ".join(lost)),
+                        readings.subject(device), steps + _ranges(device),
                         "; ".join(remedies))
     for entry in readings.namespaces:
         if entry["dax"] is None and entry["overhead_bytes"]:
@@ -85,7 +87,8 @@ def nvdimm_misaligned(readings):
         if region.size % align and not (made and region.labels):
             base, below = "%s/%s" % (devices.ND, region.name), region.size // align * align
             yield found(NOTICE, "the region has %s, no multiple of %s: ndctl makes no namespace of all of it"
-                        % (mebibytes(region.size), mebibytes(align)), {"nvdimms": list(region.nvdimms)}, [(base + "/size", region.size), (base + "/align", align)],
+                        % (mebibytes(region.size), mebibytes(align)), {"nvdimms": list(region.nvdimms)},
+                        [(base + "/size", region.size), (base + "/align", align)],
                         ("a namespace of %s can be made; " % mebibytes(below) if region.labels and below else "") +
                         "with %s more the device would be used whole" % mebibytes(-region.size % align))
 

@@ -132,7 +132,8 @@ def _described(readings, window):
 
 def _in_order(window, members):
     # drivers/cxl/core/region.c: cxl_region_attach_position; position p goes to target p modulo the window's ways
-    return not len(members) % len(window.bridges) and all(member.bridge == window.bridges[position % len(window.bridges)] for position, member in enumerate(members))
+    ways = len(window.bridges)
+    return len(members) % ways == 0 and all(member.bridge == window.bridges[position % ways] for position, member in enumerate(members))
 
 
 def _reordered(window, members):
