@@ -13,6 +13,8 @@ import testinfra
 TESTBED = pathlib.Path(__file__).resolve().parents[1] / "testbed.qemu.yml"
 DAX = "/sys/bus/dax/devices"
 POLICY = "/sys/devices/system/memory/auto_online_blocks"
+# Prints the region's name; of a kind, of one memory device.
+CREATE = "cxl create-region -t %s -d decoder0.0 -m %s 2>/dev/null | sed -n 's/.*\"region\":\"\\(.*\\)\".*/\\1/p'"
 
 
 class Guest:
@@ -51,12 +53,12 @@ class Guest:
                   "print(json.dumps({n:[read(m+'memory%%d/'%%n+f) for f in ('state','valid_zones')] for n in r if os.path.exists(m+'memory%%d'%%n)}))" % dax)
         return json.loads(self.run('python3 -c "%s"' % script))
 
-    def leave_kmem(self, dax):
-        """Every block offline, then out of kmem."""
+    def leave_driver(self, dax):
+        """Every block offline first: the range of one that is online would be lost until a reboot."""
         for number, (state, zones) in self.blocks_of(dax).items():
             if state == "online":
                 self.run("echo offline > /sys/devices/system/memory/memory%s/state" % number)
-        self.run("echo %s > /sys/bus/dax/drivers/kmem/unbind" % dax)
+        self.run("echo {1} > {0}/{1}/driver/unbind".format(DAX, dax))
 
 
 @pytest.fixture(name="placement", scope="module")
@@ -67,10 +69,6 @@ def look_at_placement(controller):
 @pytest.fixture(name="namespaces", scope="module")
 def look_at_namespaces(controller):
     return Guest("namespaces", controller)
-
-
-def kinds(answer, severity=None):
-    return {entry["finding"] for entry in answer["findings"] if severity in (None, entry["severity"])}
 
 
 def only(answer, finding, subject=None):
@@ -93,16 +91,15 @@ def test_memory_that_came_online_by_itself(placement):
     """A region of each device: the kernel gives the first to kmem and onlines it, the second is held back, and daxctl will not have it."""
     policy, probe = placement.run("cat %s" % POLICY), placement.run("cat /sys/bus/dax/drivers_autoprobe")
     placement.run("modprobe kmem; echo online > %s; echo 1 > /sys/bus/dax/drivers_autoprobe" % POLICY)
-    create = "cxl create-region -t ram -d decoder0.0 -m %s 2>/dev/null | sed -n 's/.*\"region\":\"\\(.*\\)\".*/\\1/p'"
     regions = []
     try:
-        regions.append(placement.run(create % placement.memory_device("0x1")))
+        regions.append(placement.run(CREATE % ("ram", placement.memory_device("0x1"))))
         first = placement.run("basename $(ls -d /sys/bus/cxl/devices/%s/dax_region*/dax[0-9]*.*)" % regions[0])
         assert placement.run("basename $(readlink %s/%s/driver)" % (DAX, first)) == "kmem"
         blocks = placement.blocks_of(first)
         assert len(blocks) == 8 and {tuple(block) for block in blocks.values()} == {("online", "Normal")}
         placement.run("echo 0 > /sys/bus/dax/drivers_autoprobe")
-        regions.append(placement.run(create % placement.memory_device("0x2")))
+        regions.append(placement.run(CREATE % ("ram", placement.memory_device("0x2"))))
         second = placement.run("basename $(ls -d /sys/bus/cxl/devices/%s/dax_region*/dax[0-9]*.*)" % regions[1])
         aborted = placement.shell.run("daxctl reconfigure-device -m system-ram %s" % second)
         assert aborted.rc != 0 and "auto" in aborted.stderr, aborted.stderr
@@ -125,11 +122,11 @@ def test_memory_that_came_online_by_itself(placement):
         refused = [placement.shell.run("echo offline > /sys/devices/system/memory/memory%s/state" % number) for number in blocks]
         assert any(done.rc != 0 and "busy" in done.stderr for done in refused)
 
-        placement.leave_kmem(second)
+        placement.leave_driver(second)
         answer = placement.doctor({"serial": "0x1"}, {"serial": "0x2", "mode": "system-ram"})
         assert only(answer, "auto_online_policy")["severity"] == "problem"
         assert only(answer, "mode_absent")["subject"] == {"memory_devices": ["0x2"]}
-        placement.leave_kmem(first)
+        placement.leave_driver(first)
     finally:
         for region in reversed(regions):
             placement.run("for b in $(grep -l online /sys/devices/system/node/node[2-9]*/memory*/state); do echo offline > $b; done; "
@@ -152,21 +149,19 @@ def test_nothing_is_wrong_with_memory_that_the_modules_brought(placement):
 
 
 def test_namespaces_that_are_too_small_for_memory(namespaces):
-    """All of a 256 MiB NVDIMM gives one memory block, and 192 MiB of another one none."""
+    """All of a 256 MiB NVDIMM gives one memory block, and 192 MiB of a CXL device none."""
     namespaces.run("modprobe device_dax; modprobe kmem")
-    listed = json.loads(namespaces.run("ndctl list -DRN -b ACPI.NFIT"))
-    dimms = {entry["handle"]: entry["dev"] for entry in listed["dimms"]}
-    regions = {entry["mappings"][0]["dimm"]: entry for entry in listed["regions"]}
-    whole, labelled = regions[dimms[3]], regions[dimms[2]]
-    assert whole["size"] == 256 << 20
-    raw = whole["namespaces"][0]["dev"]
-    made, policy = [], namespaces.run("cat %s" % POLICY)
+    policy, made, region = namespaces.run("cat %s" % POLICY), [], None
+    small = next(entry for entry in json.loads(namespaces.run("ndctl list -RN -b ACPI.NFIT"))["regions"] if entry["size"] == 256 << 20)
+    raw = small["namespaces"][0]["dev"]
     try:
+        # Once daxctl has given kmem one namespace, kmem takes the next by itself.
+        namespaces.run("echo offline > %s" % POLICY)
         made.append(json.loads(namespaces.run("ndctl create-namespace -f -e %s -m devdax -M mem" % raw)))
-        namespaces.run("ndctl disable-region {0}; ndctl init-labels {1}; ndctl enable-region {0}".format(labelled["dev"], dimms[2]))
-        made.append(json.loads(namespaces.run("ndctl create-namespace -r %s -m devdax -M mem -s 192M -n tiny" % labelled["dev"])))
+        region = namespaces.run(CREATE % ("pmem", namespaces.memory_device("0x11")))
+        made.append(json.loads(namespaces.run("ndctl create-namespace -b CXL -m devdax -M mem -s 192M -n tiny")))
         large, tiny = [entry["daxregion"]["devices"][0]["chardev"] for entry in made]
-        namespaces.run("echo offline > %s; daxctl reconfigure-device -m system-ram --no-online %s" % (POLICY, large))
+        namespaces.run("daxctl reconfigure-device -m system-ram --no-online %s" % large)
         assert len(namespaces.blocks_of(large)) == 1
         refused = namespaces.shell.run("daxctl reconfigure-device -m system-ram --no-online %s" % tiny)
         assert refused.rc != 0 and "without any memory after alignment" in namespaces.run("dmesg | tail -5")
@@ -176,10 +171,14 @@ def test_namespaces_that_are_too_small_for_memory(namespaces):
         entry = only(answer, "no_whole_block", {"namespace": "tiny"})
         assert entry["severity"] == "problem" and "256 MiB would do" in entry["remedy"]
         assert "128 MiB of 256 MiB are left" in only(answer, "size_lost", {"namespace": made[0]["uuid"]})["message"]
-        assert kinds(answer, "problem") <= {"no_whole_block", "mode_absent"}
+        assert {entry["finding"] for entry in answer["findings"] if entry["severity"] == "problem"} <= {"no_whole_block", "mode_absent"}
     finally:
         for entry in made:
             name = entry["daxregion"]["devices"][0]["chardev"]
-            namespaces.run("test ! -e {0}/{1}/driver || echo {1} > {0}/{1}/driver/unbind; ndctl destroy-namespace -f {2}".format(DAX, name, entry["dev"]))
-        namespaces.run("ndctl disable-region {0}; ndctl zero-labels {1}; ndctl enable-region {0}; echo {2} > {3}".format(
-            labelled["dev"], dimms[2], policy, POLICY))
+            if namespaces.shell.file("%s/%s/driver" % (DAX, name)).exists:
+                namespaces.leave_driver(name)
+            namespaces.run("ndctl destroy-namespace -f %s" % entry["dev"])
+        if region:
+            dimm = json.loads(namespaces.run("ndctl list -D -b CXL"))[0]["dev"]
+            namespaces.run("cxl destroy-region -f {0}; ndctl disable-dimm {1}; ndctl zero-labels {1}; ndctl enable-dimm {1}".format(region, dimm))
+        namespaces.run("ndctl enable-namespace %s; echo %s > %s" % (raw, policy, POLICY))

@@ -212,10 +212,11 @@ class Readings(object):
     def subject(self, device):
         """What a dax device belongs to, in words that survive a reboot."""
         origin = self.origins[device.name]
-        if origin["memory_devices"]:
-            return self.members([member["name"] for member in origin["memory_devices"]])
+        # Before the memory devices: persistent CXL memory has both.
         if origin["namespace"]:
             return self.namespace_subject(next(entry for entry in self.namespaces if entry["name"] == origin["namespace"]["name"]))
+        if origin["memory_devices"]:
+            return self.members([member["name"] for member in origin["memory_devices"]])
         if device.ranges:
             return {"soft_reserved": "%#x" % device.ranges[0][0]}
         return {"dax_device": device.name}

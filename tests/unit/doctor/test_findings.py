@@ -355,3 +355,12 @@ def test_a_damaged_file_is_no_crash(unpacked, name, content):
 def test_a_machine_without_any_of_it(tmp_path):
     answer = diagnose(Host(str(tmp_path)))
     assert answer["findings"] == [] and MEMORY in [entry["file"] for entry in answer["unseen"]]
+
+
+def test_persistent_cxl_memory_is_named_by_its_namespace(broken):
+    """Broken: the region of a CXL memory device is put above the namespace's dax device, where it is for persistent CXL memory."""
+    patient = broken("pinned-6.12")
+    readings = Readings(Host(str(patient.root)))
+    device = next(entry for entry in readings.dax if readings.origins[entry.name]["namespace"] and entry.size == 190 << 20)
+    readings.origins[device.name]["memory_devices"] = [{"name": "mem0", "serial": 1, "pci": "0000:0d:00.0"}]
+    assert readings.subject(device) == {"namespace": "tiny"}
