@@ -8,7 +8,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding impo
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel import OSRELEASE, version
 
-ANY, CXL, NVDIMM = "any memory device", "CXL memory devices", "NVDIMMs"
+ANY, CXL, NVDIMM, SELF = "any memory device", "CXL memory devices", "NVDIMMs", "a memmap that is declared to be on the device"
 # drivers/cxl/core/region.c: create_ram_region
 RAM_REGIONS = (6, 3)
 # option, its module or None, what it is needed for, on what kind of machine, first kernel that has it
@@ -18,7 +18,7 @@ NEEDED = (
     ("ZONE_DEVICE", None, "dax devices", ANY, (6, 1)),
     ("DEV_DAX", "device_dax", "devices in mode devdax", ANY, (6, 1)),
     ("DEV_DAX_KMEM", "kmem", "devices in mode system-ram", ANY, (6, 1)),
-    ("MHP_MEMMAP_ON_MEMORY", None, "a memmap on the device", ANY, (6, 1)),
+    ("MHP_MEMMAP_ON_MEMORY", None, "a memmap on the device", SELF, (6, 1)),
     ("CXL_PCI", "cxl_pci", "CXL memory devices", CXL, (6, 1)),
     ("CXL_ACPI", "cxl_acpi", "memory windows", CXL, (6, 1)),
     ("CXL_MEM", "cxl_mem", "setting CXL memory devices up", CXL, (6, 1)),
@@ -87,6 +87,7 @@ def no_ram_regions(readings):
 
 def _needed(readings):
     """(option, module, purpose) of what fits this machine's hardware and kernel."""
-    kinds = {ANY: readings.hot_added, CXL: bool(readings.memory_devices or readings.bus.objects), NVDIMM: bool(readings.nvdimm_regions)}
+    kinds = {ANY: readings.hot_added, CXL: bool(readings.memory_devices or readings.bus.objects), NVDIMM: bool(readings.nvdimm_regions),
+             SELF: any(entry.memmap == "device" for entry in readings.wanted)}
     release = version(readings.release)
     return [(option, module, purpose) for option, module, purpose, kind, since in NEEDED if kinds[kind] and release >= since]

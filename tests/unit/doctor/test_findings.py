@@ -129,6 +129,9 @@ def test_an_option_and_a_module_that_are_missing(broken):
     patient = broken("pinned-6.12")
     patient.edit(CONFIG, "CONFIG_DEV_DAX_CXL=m", "# CONFIG_DEV_DAX_CXL is not set")
     assert values(patient.only("option_missing")) == {CONFIG: "CONFIG_DEV_DAX_CXL is not set"}
+    patient.edit(CONFIG, "CONFIG_MHP_MEMMAP_ON_MEMORY=y\n", "")
+    assert len(patient.found("option_missing")) == 1
+    assert len(patient.found("option_missing", {"serial": "0x1", "memmap": "device"})) == 2
     patient.edit(MODULES + "/modules.dep", "kernel/drivers/dax/kmem.ko.xz:\n", "")
     assert patient.found("module_missing") == []  # it is loaded all the same
     patient.remove("/sys/module/kmem")
