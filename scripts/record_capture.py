@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Record what memlab.testbed.memmap_facts reads on a machine, as one archive that can be sent and looked at elsewhere.
+"""Record what memlab.testbed.memmap_facts and memlab.testbed.memory_doctor read on a machine, as one archive that can be sent and looked at elsewhere.
 
     python3 scripts/record_capture.py                      # as root, on the machine itself: writes memmap-capture-<release>.tgz
     python3 scripts/record_capture.py --bundle record.pyz  # anywhere: makes one file to copy to a machine without this collection
@@ -10,8 +10,8 @@
 Unpack the archive and give its directory as ``sysroot``. Python 3.9 or newer, standard library only; nothing on the machine is changed.
 
 Recorded: memory blocks, nodes, zones, dax, CXL and NVDIMM objects below /sys and /proc, serial numbers of memory devices among them, and of the
-kernel's memory what the proofs found there (see module_utils/placement/capture.py). Not recorded: kernel virtual addresses, page tables,
-host name, the kernel command line except its words about memory.
+kernel's memory what the proofs found there (see module_utils/placement/capture.py); firmware's map of memory; of the processors the first one's flags; of
+the kernel's configuration, modules and command line what is about memory devices. Not recorded: kernel virtual addresses, page tables, host name.
 """
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ import sys
 import tarfile
 import zipfile
 
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import PCI, Readings
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.windows import CXL_MEMORY_CLASS
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, read_blocks
@@ -57,6 +59,8 @@ FILES = (
     "/sys/bus/cxl/drivers/*/*",
     "/sys/bus/nd/devices/*",
     "/sys/bus/nd/drivers/*/*",
+    "/sys/bus/acpi/devices/ACPI0017:*",
+    "/sys/firmware/memmap/*/*",
 )
 # Whole directories: devices, with what is below them, are wherever the links on their bus lead.
 DEVICES = ("/sys/bus/dax/devices", "/sys/bus/cxl/devices", "/sys/bus/nd/devices")
@@ -64,6 +68,14 @@ DEPTH = 3
 # Reading wait_probe waits for the bus; power/ and the others say nothing of memory.
 LEFT_OUT = frozenset(("power", "firmware", "wait_probe", "CDAT", "firmware_node", "of_node"))
 LARGEST = 1 << 20
+# Recorded as empty files: that they are there says what firmware describes.
+ACPI_TABLES = ("CEDT", "HMAT", "NFIT", "SRAT")
+# The kernel's modules and options that are about memory devices.
+MODULES = re.compile(r"(^|/)(kmem|dax|device_dax|dax_[a-z]+|cxl_[a-z]+|nd_[a-z]+|libnvdimm|nfit|hmem)[.]ko")
+LOADED = ("kmem", "device_dax", "dax_cxl", "dax_pmem", "dax_hmem", "cxl_acpi", "cxl_pci", "cxl_mem", "cxl_port", "cxl_pmem", "cxl_core",
+          "nd_pmem", "libnvdimm", "nfit")
+OPTIONS = re.compile(r"^(# )?CONFIG_(CXL|DAX|DEV_DAX|FS_DAX|LIBNVDIMM|NVDIMM|ND|BLK_DEV_PMEM|ACPI_(NFIT|HMAT|NUMA)|MEMORY_HOT|MHP|ZONE_DEVICE|EFI_SOFT)"
+                     r"[A-Z0-9_]*\b")
 MEMORY_WORDS = re.compile(r"^(memory_hotplug\.|memhp_|memmap=|mem=|efi=|hugetlb|movable_node|movablecore|kernelcore|numa|dax|cxl|nd_|libnvdimm|efi_fake_mem)")
 
 
@@ -132,10 +144,42 @@ def record(host):
     for directory in DEVICES:
         for name in host.listdir(directory):
             recording.tree(host.resolve(directory + "/" + name))
+    _firmware_and_kernel(host, recording)
     recording.files["/proc/cmdline"] = _memory_words(host.read_optional("/proc/cmdline") or "")
     recording.files["/proc/iomem"] = _physical_map(host.read_optional("/proc/iomem") or "")
     recording.files[capture.RECORD] = _evidence(host).encode("ascii")
     return recording
+
+
+def _firmware_and_kernel(host, recording):
+    """What tells why devices are not there: PCI functions of CXL memory, ACPI's part, the processor's flags, the kernel's configuration and modules."""
+    for address in host.listdir(PCI):
+        if (host.read_optional("%s/%s/class" % (PCI, address)) or "").startswith(CXL_MEMORY_CLASS):
+            place = host.resolve("%s/%s" % (PCI, address))
+            for name in ("%s/%s" % (PCI, address), place + "/class", place + "/driver"):
+                recording.entry(name)
+    for name in ("/sys/bus/platform/devices/ACPI0017:00", host.resolve("/sys/bus/platform/devices/ACPI0017:00") + "/driver"):
+        recording.entry(name)
+    for table in ACPI_TABLES:
+        if host.exists("/sys/firmware/acpi/tables/" + table):
+            recording.files["/sys/firmware/acpi/tables/" + table] = b""
+    for module in LOADED:
+        recording.entry("/sys/module/%s/initstate" % module)
+    readings = Readings(host)
+    if readings.processor_flags is not None:
+        recording.files["/proc/cpuinfo"] = ("flags\t\t: %s\n" % " ".join(sorted(readings.processor_flags))).encode("ascii", "replace")
+    if readings.configuration:
+        recording.files["/boot/config-%s" % readings.release] = _lines(OPTIONS, readings.configuration)
+    for name in ("modules.dep", "modules.builtin"):
+        name = "/lib/modules/%s/%s" % (readings.release, name)
+        text = host.read_optional(name)
+        if text is not None:
+            # A module's own line; the modules it needs stand behind the colon.
+            recording.files[name] = _lines(MODULES, "\n".join(line.split(":")[0] + ":" * (":" in line) for line in text.splitlines()))
+
+
+def _lines(expression, text):
+    return "".join(line + "\n" for line in text.splitlines() if expression.search(line)).encode("utf-8")
 
 
 def _evidence(host):

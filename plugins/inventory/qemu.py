@@ -85,6 +85,12 @@ options:
         type: list
         elements: str
         default: []
+      hypervisor_bit:
+        description:
+          - Whether the guest's processors say that they are virtual. A kernel that sees it commits no CXL region, unless it was built with
+            C(CONFIG_CXL_REGION_INVALIDATION_TEST); this is for seeing that failure.
+        type: bool
+        default: false
       groups:
         description: Further inventory groups of the guest.
         type: list

@@ -78,12 +78,13 @@ def _kept_or_found(path, now, image):
     return accelerator, reason
 
 
-def arguments(accelerator):
+def arguments(accelerator, hypervisor_bit=False):
     """QEMU's arguments for an accelerator and its processor.
 
     Without the hypervisor bit a stock kernel commits CXL regions (drivers/cxl/core/region.c, cxl_region_invalidate_memregion).
     """
-    return ["-accel", "kvm", "-cpu", "host,-hypervisor"] if accelerator == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max,-hypervisor"]
+    options, model = ("kvm", "host") if accelerator == "kvm" else ("tcg,thread=multi", "max")
+    return ["-accel", options, "-cpu", "%s,%shypervisor" % (model, "+" if hypervisor_bit else "-")]
 
 
 def qemu_version():

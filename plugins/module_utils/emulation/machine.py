@@ -91,7 +91,8 @@ class Machine(object):
 
     def definition(self):
         """What a change of the testbed file changes about a guest that runs, as JSON types."""
-        return [qemu_arguments.machine_arguments(self.guest, self.file("memory")), list(self.guest.kernel_parameters)]
+        found = [qemu_arguments.machine_arguments(self.guest, self.file("memory")), list(self.guest.kernel_parameters)]
+        return found + ["hypervisor_bit"] if self.guest.hypervisor_bit else found
 
     def is_outdated(self):
         """Whether the guest was started from another definition than this one."""
@@ -133,7 +134,7 @@ class Machine(object):
                  "opt/memlab/hostname": self.file("hostname")}
         bounce = accelerator.bounce_buffers()
         argv = [accelerator.QEMU, "-name", "memlab-%s-%s" % (self.testbed, guest.name), "-nodefaults", "-no-user-config", "-display", "none"]
-        argv += accelerator.arguments(accel) + qemu_arguments.machine_arguments(guest, self.file("memory"), cold_plug)
+        argv += accelerator.arguments(accel, guest.hypervisor_bit) + qemu_arguments.machine_arguments(guest, self.file("memory"), cold_plug)
         argv += ["-blockdev", json.dumps({"node-name": DISK, "driver": "qcow2", "file": {"driver": "file", "filename": disk}, "discard": "unmap"}),
                  "-device", "virtio-blk-pci,drive=%s,bus=pcie.0,id=memlab.blk%s" % (DISK, ",bootindex=0" if guest.image.loader == "grub" else "") + bounce,
                  "-netdev", "user,id=memlab.net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22" % self.ssh_port,

@@ -89,3 +89,4 @@ def test_no_qemu_is_said(image, monkeypatch):
 def test_the_hypervisor_bit_is_hidden():
     for name in ("kvm", "tcg"):
         assert accelerator.arguments(name)[-1].endswith(",-hypervisor")
+        assert accelerator.arguments(name, hypervisor_bit=True)[-1].endswith(",+hypervisor")

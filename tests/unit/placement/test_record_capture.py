@@ -71,6 +71,24 @@ def test_only_the_words_about_memory_and_not_where_the_kernel_is(machine, record
     assert b"secret" not in b"".join(files.values())
 
 
+def test_of_the_kernel_and_its_modules_only_what_is_about_memory_devices(machine, recorder):
+    root, host = machine()
+    release = host.read("/proc/sys/kernel/osrelease")
+    for name, text in (("boot/config-" + release, "CONFIG_CXL_BUS=y\n# CONFIG_CXL_REGION_INVALIDATION_TEST is not set\nCONFIG_LOCALVERSION=\"secret\"\n"),
+                       ("lib/modules/%s/modules.dep" % release, "kernel/drivers/dax/kmem.ko.xz: kernel/secret.ko\nkernel/secret.ko:\n"),
+                       ("proc/cpuinfo", "model name\t: secret\nflags\t\t: fpu hypervisor\nflags\t\t: secret\n"),
+                       ("sys/firmware/acpi/tables/CEDT", "secret"), ("sys/bus/pci/devices/0000:01:00.0/class", "0x010802\n"),
+                       ("sys/bus/pci/devices/0000:0d:00.0/class", "0x050210\n")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    files = recorder.record(host).files
+    assert files["/boot/config-" + release] == b"CONFIG_CXL_BUS=y\n# CONFIG_CXL_REGION_INVALIDATION_TEST is not set\n"
+    assert files["/lib/modules/%s/modules.dep" % release] == b"kernel/drivers/dax/kmem.ko.xz:\n"
+    assert files["/proc/cpuinfo"] == b"flags\t\t: fpu hypervisor\n" and files["/sys/firmware/acpi/tables/CEDT"] == b""
+    assert [name for name in files if name.endswith("/class")] == ["/sys/bus/pci/devices/0000:0d:00.0/class"]
+    assert b"secret" not in b"".join(files.values())
+
+
 def test_the_bundle_runs_alone(machine, recorder, tmp_path):
     root, host = machine()
     recorder.bundle(str(tmp_path / "record.pyz"))

@@ -1,0 +1,150 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Findings about CXL memory devices and the memory windows that lead to them."""
+from __future__ import annotations
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import ACPI_CXL, CEDT, PCI
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.sizes import EXTENT
+
+# PCI class of CXL memory devices (CXL 3.1, 8.1.12.1): memory controller, CXL
+CXL_MEMORY_CLASS = "0x0502"
+
+
+def no_window(readings):
+    """The firmware describes no memory window (CFMWS), so the memory of CXL devices is nowhere in the address space.
+
+    Evidence: memory devices without a root decoder, the ACPI object and table for CXL.
+    Remedy: firmware settings of the platform (QEMU: cxl-fmw); CONFIG_CXL_ACPI and its driver.
+    """
+    if readings.windows or not (readings.memory_devices or _pci_devices(readings)):
+        return
+    host = readings.host
+    driver = host.link_name("/sys/bus/platform/devices/ACPI0017:00/driver")
+    acpi = host.exists(ACPI_CXL) or host.exists("/sys/devices/platform/ACPI0017:00")
+    yield found(PROBLEM, "there are CXL memory devices and no memory window that leads to them", {"host": "memory windows"},
+                [(cxl.BUS, "%d memory devices, no root decoder with a size" % len(readings.memory_devices)),
+                 (ACPI_CXL, "present" if acpi else None), (CEDT, "present" if host.exists(CEDT) else None),
+                 ("/sys/bus/platform/devices/ACPI0017:00/driver", driver or ("cxl_acpi" if readings.bus.names("root[0-9]+") else None))],
+                "let the firmware describe windows (CEDT with a CFMWS each; in a testbed file cxl.windows)" if readings.bus.names("root[0-9]+") or not acpi else
+                "load cxl_acpi, which reads the windows from the CEDT")
+
+
+def memory_device_unbound(readings):
+    """A CXL memory device is on the PCI bus, and no driver made a working memory device of it.
+
+    Evidence: its PCI class and its driver, or the memory device without the driver cxl_mem.
+    Remedy: load cxl_pci and cxl_mem; the kernel log tells why a driver gave up.
+    """
+    known = {device.pci for device in readings.memory_devices}
+    for address in _pci_devices(readings):
+        if address not in known:
+            yield found(PROBLEM, "the CXL memory device is on the PCI bus, and no driver has made a memory device of it", {"memory_devices": [address]},
+                        [("%s/%s/class" % (PCI, address), readings.text("%s/%s/class" % (PCI, address))),
+                         ("%s/%s/driver" % (PCI, address), readings.host.link_name("%s/%s/driver" % (PCI, address)))],
+                        "load cxl_pci; where it has the device, the kernel log says why it gave up (mailbox, media not ready)")
+    for device in readings.memory_devices:
+        if not device.enabled:
+            yield found(PROBLEM, "the memory device is there, and its driver cxl_mem did not set it up", readings.members([device.name]),
+                        [("%s/%s/driver" % (cxl.BUS, device.name), None)],
+                        "load cxl_mem and cxl_port; the kernel log says why a driver gave up; under QEMU a reboot leaves decoding switched on in the device, "
+                        "which only a power cycle clears")
+
+
+def no_fitting_window(readings):
+    """No memory window takes a region of these memory devices: none leads to their host bridges, takes their kind of memory, or has room.
+
+    Evidence: each window with its kinds, host bridges and free room.
+    Remedy: other devices, another kind, or other firmware settings.
+    """
+    if not readings.windows:
+        return
+    taken = {name for region in readings.regions for name in region.members}
+    groups = [(entry.subject, members) for entry in readings.wanted for members in [readings.memory_devices_of(entry)]
+              if members and None not in members and readings.region_of(entry) is None]
+    groups = groups or [(readings.members([device.name]), [device]) for device in readings.memory_devices if device.name not in taken and device.enabled]
+    for subject, members in groups:
+        bridges, kinds = {member.bridge for member in members}, [kind for kind in ("ram", "pmem") if all(getattr(member, kind) for member in members)]
+        # A device of none that is declared may go with others; a declared set has to be met exactly.
+        leading = [window for window in readings.windows if (bridges == set(window.bridges) if readings.wanted else bridges <= set(window.bridges))]
+        fitting = [window for window in leading if any(getattr(window, kind) for kind in kinds)]
+        reason = ("no memory window leads to %s and nothing else" % ", ".join(sorted(map(str, bridges))) if not leading else
+                  "the memory windows of its host bridge take no %s" % " or ".join(kinds or ["memory that it has"]) if not fitting else
+                  "the memory windows that fit are full" if max(_room(readings, window) for window in fitting) < EXTENT * len(members) else None)
+        if reason:
+            yield found(PROBLEM, reason, subject, [("%s/%s" % (cxl.BUS, window.name), _described(readings, window)) for window in readings.windows],
+                        "name devices that share a window, or have the firmware make one for their host bridges" if not leading else
+                        "make a region of the kind the window takes, or remove a region that fills it")
+
+
+def wrong_target_order(readings):
+    """The memory devices of a declared region are not in the order of the window's host bridges: the kernel refuses to attach them.
+
+    Evidence: the window's targets, and the host bridge of each device in the declared order.
+    Remedy: the order that fits.
+    """
+    for entry in readings.wanted:
+        members = readings.memory_devices_of(entry)
+        if len(members) < 2 or None in members or readings.region_of(entry) is not None:
+            continue
+        windows = [window for window in readings.windows if set(window.bridges) == {member.bridge for member in members}]
+        if not windows or any(_in_order(window, members) for window in windows):
+            continue
+        window = windows[0]
+        better = _reordered(window, members)
+        yield found(PROBLEM, "the order of the memory devices does not fit the window's host bridges: position by position they take turns", entry.subject,
+                    [("%s/%s/target_list" % (cxl.BUS, window.name), ", ".join(map(str, window.bridges)))] +
+                    [("%s/%s" % (cxl.BUS, member.name), member.bridge) for member in members],
+                    "the order %s fits" % ", ".join(readings.name_of(member) for member in better) if better else
+                    "the same number of devices is needed below each host bridge")
+
+
+def serials_not_unique(readings):
+    """Memory devices have no serial number, or several have the same: a serial number does not name one of them.
+
+    Evidence: the serial numbers.
+    Remedy: name these devices by their PCI addresses.
+    """
+    alike = [device for device in readings.memory_devices if readings.name_of(device) == device.pci]
+    if not alike:
+        return
+    named = {serial for entry in readings.wanted for serial in entry.memory_devices}
+    yield found(when(any(device.serial in named for device in alike)), "%d memory devices have a serial number that is zero or not theirs alone" % len(alike),
+                {"memory_devices": [device.pci for device in alike]}, [("%s/%s/serial" % (cxl.BUS, device.name), "%#x" % device.serial) for device in alike],
+                "name them by PCI address: %s" % ", ".join(device.pci for device in alike))
+
+
+def _pci_devices(readings):
+    host = readings.host
+    return [address for address in host.listdir(PCI) if (host.read_optional("%s/%s/class" % (PCI, address)) or "").startswith(CXL_MEMORY_CLASS)]
+
+
+def _room(readings, window):
+    return window.size - sum(region.size for region in readings.regions if region.decoder == window.name)
+
+
+def _described(readings, window):
+    kinds = [kind for kind in ("ram", "pmem") if getattr(window, kind)]
+    return "%s; to %s; %s free" % (" and ".join(kinds) or "no memory", ", ".join(map(str, window.bridges)), mebibytes(_room(readings, window)))
+
+
+def _in_order(window, members):
+    # drivers/cxl/core/region.c: cxl_region_attach_position; position p goes to target p modulo the window's ways
+    ways = len(window.bridges)
+    return len(members) % ways == 0 and all(member.bridge == window.bridges[position % ways] for position, member in enumerate(members))
+
+
+def _reordered(window, members):
+    """The same devices in the first order that fits, or ``None``."""
+    left, order = list(members), []
+    if len(members) % len(window.bridges):
+        return None
+    for position in range(len(members)):
+        following = [member for member in left if member.bridge == window.bridges[position % len(window.bridges)]]
+        if not following:
+            return None
+        order.append(following[0])
+        left.remove(following[0])
+    return order
