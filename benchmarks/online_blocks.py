@@ -26,7 +26,7 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ON_THE_HOST = r'''
 import json, subprocess, sys, time
 import standalone
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, session
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, session, stepwise
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 LOOP = """began=$EPOCHREALTIME
@@ -40,7 +40,7 @@ def apply(**wanted):
     began = time.monotonic()
     places = amounts.places(host, entries)
     found = time.monotonic()
-    done = amounts.carry_out(host, entries, places)[1][0]
+    done = stepwise.carry_out(host, entries, places)[1][0]
     return time.monotonic() - found, found - began, done
 
 
