@@ -21,6 +21,8 @@ HERE = pathlib.Path(__file__).parent
 TESTBED = pathlib.Path(os.environ.get("MEMLAB_TESTBED", HERE / "default" / "testbed.qemu.yml"))
 
 MEMORY = "/sys/devices/system/memory"
+# blocks below it hold the memory that these guests boot with
+BOOT_MEMORY = 32
 INJECTION = "/sys/kernel/debug/notifier-error-inject/memory/actions"
 
 # Has the kernel fail the next block once another one is in a state: argv is block, state, file, errno number.
@@ -85,9 +87,10 @@ class Controller:
         arguments = ["-i", inventory, playbook] + (["-e", json.dumps(variables)] if variables else [])
         return self.finish(self.start("ansible-playbook", *arguments), seconds)
 
-    def module(self, host, module, seconds=300, check=False, **options):
-        """``ansible -m``: one module on the guest, or with its result on ``localhost``."""
+    def module(self, host, module, seconds=300, check=False, variables=None, **options):
+        """``ansible -m``: one module on the guest, or with its result on ``localhost``. :arg variables: extra ones."""
         arguments = ["-i", TESTBED, host, "-m", "memlab.testbed." + module, "-a", json.dumps(options)] + (["--check"] if check else [])
+        arguments += ["-e", json.dumps(variables)] if variables else []
         done = self.finish(self.start("ansible", *arguments, ANSIBLE_CALLBACK_RESULT_FORMAT="json"), seconds)
         answer = re.search(r"(?:=>|!) (\{.*\})", done.output, re.DOTALL)
         done.result = json.loads(answer.group(1)) if answer else None
@@ -150,18 +153,20 @@ class Guest:
     def memory_blocks(self, *devices, **options):
         return self.module("memory_blocks", devices=list(devices), **options)
 
-    def start_memory_blocks(self, *devices, **options):
-        """The running process."""
+    def start_memory_blocks(self, *devices, settings=None, **options):
+        """The running process. :arg settings: environment variables of Ansible's."""
         return self.controller.start("ansible", "-i", self.inventory, self.name, "-m", "memlab.testbed.memory_blocks",
-                                     "-a", json.dumps(dict(options, devices=list(devices))))
+                                     "-a", json.dumps(dict(options, devices=list(devices))), **settings or {})
 
     # its memory
 
     def online(self):
         """Block id -> zone, of the blocks above boot memory that are online."""
-        found = self.shell("cd %s; for block in memory[0-9]*; do echo $block $(cat $block/state) $(cat $block/valid_zones); done" % MEMORY)
-        rows = [line.split() for line in found.splitlines()]
-        return {int(row[0][6:]): row[2] for row in rows if row[1] == "online" and int(row[0][6:]) >= 32}
+        found = self.shell("cd %s; grep -H . memory[0-9]*/state memory[0-9]*/valid_zones" % MEMORY)
+        said = {}
+        for number, name, words in re.findall(r"^memory(\d+)/(\w+):(.*)$", found, re.MULTILINE):
+            said.setdefault(int(number), {})[name] = words
+        return {number: words["valid_zones"] for number, words in sorted(said.items()) if words["state"] == "online" and number >= BOOT_MEMORY}
 
     def policies(self):
         return self.shell("cat /sys/bus/dax/drivers_autoprobe %s/auto_online_blocks" % MEMORY).split()
