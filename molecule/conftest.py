@@ -141,8 +141,8 @@ class Guest:
         return done.stdout
 
     def background(self, program, *arguments):
-        """A Python program that goes on after this; returns once it runs, with its process id."""
-        return int(self.shell("cat > /tmp/background.$$\nsetsid python3 /tmp/background.$$ %s > /tmp/background.$$.out 2>&1 < /dev/null &\necho $!"
+        """A Python program that goes on after this; returns its process id."""
+        return int(self.shell("program=$(cat)\nsetsid python3 -c \"$program\" %s > /tmp/background.$$ 2>&1 < /dev/null &\necho $!"
                               % " ".join(map(shlex.quote, map(str, arguments))), given=program))
 
     # modules

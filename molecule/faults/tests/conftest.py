@@ -61,8 +61,16 @@ while not os.path.exists("/run/memlab/held.json"):
 subprocess.call(sys.argv[1], shell=True)
 """
 
+# A process that is given 8 MiB and takes more. For a shell.
+OUT_OF_MEMORY = """
+cd /sys/fs/cgroup && echo +memory > cgroup.subtree_control && mkdir -p small && echo 8M > small/memory.max && sh -c '
+echo $$ > small/cgroup.procs
+exec python3 -c "bytearray(1 << 27)"'
+"""
+
 
 class Programs:
+    out_of_memory = OUT_OF_MEMORY
     pipes, pinned, once_online, once_held = PIPES, PINNED, ONCE_ONLINE, ONCE_HELD
 
 

@@ -52,7 +52,7 @@ def nothing_online(request):
 def running(guest, program, *arguments):
     """A program in the guest that is at work while this lasts."""
     pid = guest.background(program, *arguments)
-    guest.shell("for turn in $(seq 100); do grep -qs ready /tmp/background.*.out && break; sleep 0.1; done; cat /tmp/background.*.out; rm /tmp/background.*")
+    guest.shell("for turn in $(seq 300); do grep -qs ready /proc/%d/fd/1 && exit; sleep 0.1; done; cat /tmp/background.*; exit 1" % pid)
     try:
         yield
     finally:
@@ -109,7 +109,7 @@ def test_rollback(guest, ids):
 
 def test_a_line_in_the_kernels_log_ends_it(guest, ids, programs):
     """A process of a control group that is out of memory."""
-    guest.background(programs.once_online, ids[0], "systemd-run --wait -q -p MemoryMax=8M -p MemorySwapMax=0 python3 -c 'bytearray(1 << 27)'")
+    guest.background(programs.once_online, ids[0], programs.out_of_memory)
     done = guest.memory_blocks(SECOND, pause=6, health={"kernel_log": True})
     guest.refusal(done, "unhealthy after memory block %d: the kernel's log says:" % ids[1], "out of memory: Killed process")
     assert guest.online() == movable(ids[:2])
