@@ -124,11 +124,15 @@ class Guest:
 
     # a shell
 
-    def connect(self):
-        """Read the inventory anew: after a start the guest has another port."""
+    def variables(self):
+        """The guest's inventory variables, read anew."""
         done = subprocess.run(["ansible-inventory", "-i", str(self.inventory), "--host", self.name], env=self.controller.environment,
                               stdout=subprocess.PIPE, check=True, text=True)
-        values = json.loads(done.stdout)
+        return json.loads(done.stdout)
+
+    def connect(self):
+        """After a start the guest has another port."""
+        values = self.variables()
         self._ssh = ["ssh", "-p", str(values["ansible_port"]), "-i", values["ansible_ssh_private_key_file"], *shlex.split(values["ansible_ssh_common_args"]),
                      "%s@%s" % (values["ansible_user"], values["ansible_host"])]
 

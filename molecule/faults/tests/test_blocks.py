@@ -199,7 +199,7 @@ def test_ssh_is_cut_in_the_middle(guest, ids):
     assert connections
     for pid in connections:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGTERM)
     done = guest.controller.finish(run)
     assert done.code not in (0, 250) and "UNREACHABLE" in done.output, done.output
     again = guest.memory_blocks(SECOND)
