@@ -140,7 +140,7 @@ class Guest:
         """What a script prints; it must succeed."""
         if self._ssh is None:
             self.connect()
-        done = subprocess.run([*self._ssh, "set -e\n" + script], input=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        done = subprocess.run([*self._ssh, "set -e\n" + script], input=given, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, (script, done.stdout, done.stderr)
         return done.stdout
 

@@ -11,12 +11,13 @@ short_description: Put memory blocks online or offline
 version_added: "0.1.0"
 description:
   - Puts the memory blocks of devices, nodes or address ranges online or offline, one by one, all of a host in one call.
-  - With O(devices[].state=online) the amount is exact. What is online already counts, surplus is taken offline from the end, and a block in another zone than is
-    wanted is taken offline and put online again.
+  - With O(devices[].state=online) the amount is exact. What is online already counts, surplus is taken offline from the end, and a block in another
+    zone than is wanted is taken offline and put online again.
   - With O(devices[].state=offline) at least the amount is offline afterwards. What is offline already counts, and nothing goes online for it.
-  - The first block that refuses ends the call, and so does a condition of O(health) that does not hold, with the block, the error and what is online now in its
-    message. O(on_failure) says what becomes of the blocks done before. The same task run again does only the rest.
-  - Where a block does not go offline, the message and RV(devices[].unmovable) say which blocks hold pages that cannot be moved, and of what kind they are.
+  - The first block that refuses ends the call, and so does a condition of O(health) that does not hold, with the block, the error and what is online
+    now in its message. O(on_failure) says what becomes of the blocks done before. The same task run again does only the rest.
+  - Where a block does not go offline, the message and RV(devices[].unmovable) say which blocks hold pages that cannot be moved, and of what kind they
+    are.
 options:
   devices:
     description: What the blocks belong to, and what is wanted of them.
@@ -51,21 +52,22 @@ options:
         default: movable
       count:
         description:
-          - How many of the blocks are to be in O(devices[].state). V(all), a number of blocks, bytes with a unit, such as V(512M), or a share of its blocks, such as
-            V(50%).
+          - How many of the blocks are to be in O(devices[].state). V(all), a number of blocks, bytes with a unit, such as V(512M), or a share of its
+            blocks, such as V(50%).
           - Bytes must be a multiple of the memory block. A share is rounded down to whole blocks; one that comes to less than a block is refused.
         type: str
         default: all
       order:
         description:
-          - Whether blocks are changed from the lowest address upwards or from the highest downwards. This also says which ones are taken where O(devices[].count) is
-            not all of them.
+          - Whether blocks are changed from the lowest address upwards or from the highest downwards. This also says which ones are taken where
+            O(devices[].count) is not all of them.
           - Blocks go online in V(ascending) and offline in V(descending) order unless this says otherwise.
         type: str
         choices: [ascending, descending]
   block_timeout:
     description:
-      - Seconds that one memory block may last. The kernel tries for ever to move pages away that something holds; it is interrupted then, and the block stays online.
+      - Seconds that one memory block may last. The kernel tries for ever to move pages away that something holds; it is interrupted then, and the
+        block stays online.
     type: float
     default: 60
   pause:
@@ -79,12 +81,13 @@ options:
       free_memory:
         description:
           - DRAM that must stay to be had, in bytes or with a unit, such as V(256M).
-          - Counted are free pages above the high watermark, and the page cache that can be dropped, in the kernel's zones of nodes with memory that no dax device brought.
+          - Counted are free pages above the high watermark, and the page cache that can be dropped, in the kernel's zones of nodes with memory that
+            no dax device brought.
         type: str
       kernel_log:
         description:
-          - Whether a line that tells of a warning, an oops, a lockup, a lack of memory or a memory error ends the call, when the kernel has logged it since the call
-            began. Only the kernel's own lines count.
+          - Whether a line that tells of a warning, an oops, a lockup, a lack of memory or a memory error ends the call, when the kernel has logged it
+            since the call began. Only the kernel's own lines count.
         type: bool
         default: false
       block_seconds:
@@ -93,8 +96,8 @@ options:
   on_failure:
     description:
       - V(stop) keeps what was done.
-      - V(rollback) puts every block that this call changed back into the state and zone it was in, the last one first. A block that cannot be put back is named in
-        the message and does not keep the others from it. It is done for signals, too.
+      - V(rollback) puts every block that this call changed back into the state and zone it was in, the last one first. A block that cannot be put
+        back is named in the message and does not keep the others from it. It is done for signals, too.
     type: str
     choices: [stop, rollback]
     default: stop
@@ -244,7 +247,9 @@ devices:
           type: str
           returned: always
         said:
-          description: The kernel's reason and the kind of that page, or none. A C(migration failure) is a page that something holds, such as a device or a pipe.
+          description:
+            - The kernel's reason and the kind of that page, or none. A C(migration failure) is a page that something holds, such as a device or a
+              pipe.
           type: str
           returned: always
 repaired:
@@ -301,7 +306,7 @@ def main():
             changed, reports, before = stepwise.apply(host, given["devices"], module.check_mode, manner)
     except TestbedError as exc:
         module.fail_json(devices=getattr(exc, "results", []), changed=getattr(exc, "changed", False), **exc.fail_arguments())
-    diff = {"before": {"devices": [stepwise.outline(report) for report in before]}, "after": {"devices": [stepwise.outline(report) for report in reports]}}
+    diff = {when: {"devices": [stepwise.outline(report) for report in found]} for when, found in (("before", before), ("after", reports))}
     module.exit_json(changed=changed or bool(repaired), devices=reports, repaired=repaired, diff=diff)
 
 

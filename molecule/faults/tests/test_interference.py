@@ -28,7 +28,8 @@ def provide(guest, *devices, memmap="dram"):
 def opened(open_guest):
     guest = open_guest("faults")
     if guest.online():
-        good(guest.memory_blocks(*({"node": int(node), "state": "offline"} for node in guest.shell("cat /sys/bus/dax/devices/*/target_node | sort -u").split())))
+        nodes = guest.shell("cat /sys/bus/dax/devices/*/target_node | sort -u").split()
+        good(guest.memory_blocks(*({"node": int(node), "state": "offline"} for node in nodes)))
     return guest
 
 
@@ -64,7 +65,8 @@ def test_killed_while_it_holds_policies_back(guest, programs):
 def test_the_kernel_binds_and_puts_online_first(guest):
     """A region made by hand: kmem takes it with its own idea of the knob, everything goes online."""
     good(guest.module("cxl_region", regions=[ABSENT]))
-    guest.shell("for memdev in /sys/bus/cxl/devices/mem*; do test $(cat $memdev/serial) = 0x2 && cxl create-region -t ram -d decoder0.0 -m $(basename $memdev); done; "
+    guest.shell("for memdev in /sys/bus/cxl/devices/mem*; do test $(cat $memdev/serial) = 0x2 && "
+                "cxl create-region -t ram -d decoder0.0 -m $(basename $memdev); done; "
                 "for turn in $(seq 100); do ls -d /sys/bus/dax/drivers/kmem/dax* > /dev/null 2>&1 && exit; sleep 0.1; done; exit 1")
     online = guest.online()
     assert len(online) == 4
