@@ -153,7 +153,7 @@ def test_lockdown(guest):
     """It can be raised but not lowered before the next start. Blocks go online and offline, the facts say what they could not look at."""
     guest.shell("echo confidentiality > /sys/kernel/security/lockdown")
     good(guest.memory_blocks(dict(FIRST, count=2, zone="kernel"), dict(SECOND, count=1)))
-    facts = good(guest.module("memmap_facts"))["ansible_facts"]["memmap"]
+    facts = good(guest.module("memmap_facts", gather="ranges"))["ansible_facts"]["memmap"]
     assert facts["proofs"]["page_tables"]["available"] is False and "lockdown" in facts["proofs"]["page_tables"]["why_not"]
     good(guest.memory_blocks(dict(FIRST, state="offline"), dict(SECOND, state="offline")))
     assert guest.online() == {}
