@@ -4,10 +4,12 @@
 """What the scenarios' tests share: the guest's own state, the guest's QEMU, and the commands of a user."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -17,6 +19,25 @@ from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor i
 
 HERE = pathlib.Path(__file__).parent
 TESTBED = pathlib.Path(os.environ.get("MEMLAB_TESTBED", HERE / "default" / "testbed.qemu.yml"))
+
+MEMORY = "/sys/devices/system/memory"
+# blocks below it hold the memory that these guests boot with
+BOOT_MEMORY = 32
+INJECTION = "/sys/kernel/debug/notifier-error-inject/memory/actions"
+
+# Has the kernel fail the next block once another one is in a state: argv is block, state, file, errno number.
+WATCHER = r"""
+import sys, time
+block, state, target, number = sys.argv[1:]
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    with open("/sys/devices/system/memory/memory%s/state" % block) as stream:
+        if stream.read().strip() == state:
+            break
+    time.sleep(0.01)
+with open(target, "w") as stream:
+    stream.write("-" + number)
+"""
 
 
 class Finished:
@@ -66,9 +87,10 @@ class Controller:
         arguments = ["-i", inventory, playbook] + (["-e", json.dumps(variables)] if variables else [])
         return self.finish(self.start("ansible-playbook", *arguments), seconds)
 
-    def module(self, host, module, seconds=300, check=False, **options):
-        """``ansible -m``: one module on the guest, or with its result on ``localhost``."""
+    def module(self, host, module, seconds=300, check=False, variables=None, **options):
+        """``ansible -m``: one module on the guest, or with its result on ``localhost``. :arg variables: extra ones."""
         arguments = ["-i", TESTBED, host, "-m", "memlab.testbed." + module, "-a", json.dumps(options)] + (["--check"] if check else [])
+        arguments += ["-e", json.dumps(variables)] if variables else []
         done = self.finish(self.start("ansible", *arguments, ANSIBLE_CALLBACK_RESULT_FORMAT="json"), seconds)
         answer = re.search(r"(?:=>|!) (\{.*\})", done.output, re.DOTALL)
         done.result = json.loads(answer.group(1)) if answer else None
@@ -82,7 +104,6 @@ class Controller:
         assert done.code == 0, done.output
         return json.loads(json.loads(done.output[done.output.index("{"):])["stdout"])
 
-
     def four_steps(self, guest, module, **options):
         """The module in check mode, for real, for real again, in check mode again: changed, changed, not, not. Returns the second one's result."""
         steps = [self.module(guest, module, check=check, **options) for check in (True, False, False, True)]
@@ -92,9 +113,111 @@ class Controller:
         return steps[1].result
 
 
+class Guest:
+    """A guest as a test handles it: a shell in it, modules on it, its blocks, and the kernel's fault injection."""
+
+    def __init__(self, controller, inventory, name):
+        self.controller = controller
+        self.inventory = inventory
+        self.name = name
+        self._ssh = None
+
+    # a shell
+
+    def variables(self):
+        """The guest's inventory variables, read anew."""
+        done = subprocess.run(["ansible-inventory", "-i", str(self.inventory), "--host", self.name], env=self.controller.environment,
+                              stdout=subprocess.PIPE, check=True, text=True)
+        return json.loads(done.stdout)
+
+    def connect(self):
+        """After a start the guest has another port."""
+        values = self.variables()
+        self._ssh = ["ssh", "-p", str(values["ansible_port"]), "-i", values["ansible_ssh_private_key_file"], *shlex.split(values["ansible_ssh_common_args"]),
+                     "%s@%s" % (values["ansible_user"], values["ansible_host"])]
+
+    def shell(self, script, given=""):
+        """What a script prints; it must succeed."""
+        if self._ssh is None:
+            self.connect()
+        done = subprocess.run([*self._ssh, "set -e\n" + script], input=given, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, (script, done.stdout, done.stderr)
+        return done.stdout
+
+    def background(self, program, *arguments):
+        """A Python program that goes on after this; returns its process id."""
+        return int(self.shell("program=$(cat)\nsetsid python3 -c \"$program\" %s > /tmp/background.$$ 2>&1 < /dev/null &\necho $!"
+                              % " ".join(map(shlex.quote, map(str, arguments))), given=program))
+
+    # modules
+
+    def module(self, module, check=False, **options):
+        return self.controller.module(self.name, module, check=check, **options)
+
+    def memory_blocks(self, *devices, **options):
+        return self.module("memory_blocks", devices=list(devices), **options)
+
+    def start_memory_blocks(self, *devices, settings=None, **options):
+        """The running process. :arg settings: environment variables of Ansible's."""
+        return self.controller.start("ansible", "-i", self.inventory, self.name, "-m", "memlab.testbed.memory_blocks",
+                                     "-a", json.dumps(dict(options, devices=list(devices))), **settings or {})
+
+    # its memory
+
+    def online(self):
+        """Block id -> zone, of the blocks above boot memory that are online."""
+        found = self.shell("cd %s; grep -H . memory[0-9]*/state memory[0-9]*/valid_zones" % MEMORY)
+        said = {}
+        for number, name, words in re.findall(r"^memory(\d+)/(\w+):(.*)$", found, re.MULTILINE):
+            said.setdefault(int(number), {})[name] = words
+        return {number: words["valid_zones"] for number, words in sorted(said.items()) if words["state"] == "online" and number >= BOOT_MEMORY}
+
+    def policies(self):
+        return self.shell("cat /sys/bus/dax/drivers_autoprobe %s/auto_online_blocks" % MEMORY).split()
+
+    def left_behind(self):
+        return self.shell("ls /run/memlab").split()
+
+    # faults
+
+    @contextlib.contextmanager
+    def failing(self, action, number, after=None):
+        """The kernel fails ``MEM_GOING_ONLINE`` or ``MEM_GOING_OFFLINE`` with this errno.
+
+        :arg after: (block, state): from the moment on when that block is in that state. Whoever changes blocks must pause between them.
+        """
+        target = "%s/%s/error" % (INJECTION, action)
+        self.shell("mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug; modprobe memory-notifier-error-inject; test -e %s" % target)
+        if after is None:
+            self.shell("echo -%d > %s" % (number, target))
+        else:
+            self.background(WATCHER, after[0], after[1], target, number)
+        try:
+            yield
+        finally:
+            self.shell("echo 0 > %s" % target)
+
+    @staticmethod
+    def refusal(done, *facts):
+        """What a module returned that failed with one clean error which holds all ``facts``."""
+        assert done.code not in (0, 250) and done.result is not None, done.output
+        assert "Traceback" not in done.output, done.output
+        said = done.result["msg"]
+        assert not re.search("ffff[89a-f][0-9a-f]{11}", said), said
+        for fact in facts:
+            assert fact in said, said
+        return done.result
+
+
 @pytest.fixture(scope="session")
 def controller():
     return Controller()
+
+
+@pytest.fixture(scope="session", name="open_guest")
+def guest_opener(controller):
+    """A function that returns a :class:`Guest` by its name."""
+    return lambda name: Guest(controller, TESTBED, name)
 
 
 @pytest.fixture(scope="module")

@@ -148,6 +148,13 @@ class Host(object):
             raise OSError(int(answer[1]), os.strerror(int(answer[1])))
         return int(answer[1]) if answer[0] == b"at" else None
 
+    def follow(self, name):
+        """A :class:`Follower` of what is added to a file from now on. Raises :class:`TestbedError` with the errno's name."""
+        try:
+            return Follower(self.path(name))
+        except OSError as exc:
+            raise TestbedError("cannot read %s (%s)" % (name, errno_name(exc.errno)))
+
     def read_int(self, name, base=0):
         """A number in a file; ``base`` 0 accepts decimal and 0x. Raises :class:`TestbedError`."""
         text = self.read(name)
@@ -233,6 +240,10 @@ class Host(object):
                 raise TestbedError("%s: not seen within %g s" % (what, timeout))
             time.sleep(interval)
 
+    def pause(self, seconds):
+        """Let time pass, because a user asked for it; a signal that is an error ends it."""
+        time.sleep(seconds)
+
     def _refuse_recorded(self, action):
         if not self.live:
             raise TestbedError("will not %s: %s is a recorded tree, not a machine" % (action, self.root))
@@ -286,6 +297,35 @@ def _look_for_filled(sender, path, offsets, length, mapped):
     finally:
         os.write(sender, answer)
         os._exit(0)
+
+
+class Follower(object):
+    """What is added to a file, /dev/kmsg above all: its reader gets one record at a time, and EPIPE where the ring has gone round meanwhile."""
+
+    def __init__(self, path):
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        os.close(self._descriptor)
+
+    def news(self):
+        """Text that has come since this was last called, or since the start."""
+        found = []
+        while True:
+            try:
+                data = os.read(self._descriptor, 8192)
+            except BlockingIOError:
+                break
+            except BrokenPipeError:
+                continue
+            if not data:
+                break
+            found.append(data)
+        return b"".join(found).decode("utf-8", "replace")
 
 
 def _shown(argv):

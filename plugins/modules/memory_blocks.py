@@ -10,10 +10,14 @@ module: memory_blocks
 short_description: Put memory blocks online or offline
 version_added: "0.1.0"
 description:
-  - Puts the memory blocks of devices, nodes or address ranges online or offline, one by one and in address order, all of a host in one call.
-  - The amount is exact. What is online already counts, surplus is taken offline from the end, and a block in another zone than is wanted is taken offline and
-    put online again.
-  - The first block that refuses ends the call, with the block, the error and what is online now in its message. Blocks done before that stay as they are.
+  - Puts the memory blocks of devices, nodes or address ranges online or offline, one by one, all of a host in one call.
+  - With O(devices[].state=online) the amount is exact. What is online already counts, surplus is taken offline from the end, and a block in another
+    zone than is wanted is taken offline and put online again.
+  - With O(devices[].state=offline) at least the amount is offline afterwards. What is offline already counts, and nothing goes online for it.
+  - The first block that refuses ends the call, and so does a condition of O(health) that does not hold, with the block, the error and what is online
+    now in its message. O(on_failure) says what becomes of the blocks done before. The same task run again does only the rest.
+  - Where a block does not go offline, the message and RV(devices[].unmovable) say which blocks hold pages that cannot be moved, and of what kind they
+    are.
 options:
   devices:
     description: What the blocks belong to, and what is wanted of them.
@@ -54,13 +58,55 @@ options:
         default: movable
       count:
         description:
-          - How many of the blocks are to be online. V(all), a number of blocks, or bytes with a unit, such as V(512M).
+          - How many of the blocks are to be in O(devices[].state). V(all), a number of blocks, bytes with a unit, such as V(512M), or a share of its
+            blocks, such as V(50%).
+          - Bytes must be a multiple of the memory block. A share is rounded down to whole blocks; one that comes to less than a block is refused.
         type: str
         default: all
+      order:
+        description:
+          - Whether blocks are changed from the lowest address upwards or from the highest downwards. This also says which ones are taken where
+            O(devices[].count) is not all of them.
+          - Blocks go online in V(ascending) and offline in V(descending) order unless this says otherwise.
+        type: str
+        choices: [ascending, descending]
   block_timeout:
-    description: Seconds that one memory block may last.
+    description:
+      - Seconds that one memory block may last. The kernel tries for ever to move pages away that something holds; it is interrupted then, and the
+        block stays online.
     type: float
     default: 60
+  pause:
+    description: Seconds to let pass between two memory blocks.
+    type: float
+    default: 0
+  health:
+    description: Conditions looked at before the first memory block and after each. One that does not hold ends the call like a block that refuses.
+    type: dict
+    suboptions:
+      free_memory:
+        description:
+          - DRAM that must stay to be had, in bytes or with a unit, such as V(256M).
+          - Counted are free pages above the high watermark, and the page cache that can be dropped, in the kernel's zones of nodes with memory that
+            no dax device brought.
+        type: str
+      kernel_log:
+        description:
+          - Whether a line that tells of a warning, an oops, a lockup, a lack of memory or a memory error ends the call, when the kernel has logged it
+            since the call began. Only the kernel's own lines count.
+        type: bool
+        default: false
+      block_seconds:
+        description: Seconds that no memory block may last longer than. Unlike O(block_timeout) it lets the block finish.
+        type: float
+  on_failure:
+    description:
+      - V(stop) keeps what was done.
+      - V(rollback) puts every block that this call changed back into the state and zone it was in, the last one first. A block that cannot be put
+        back is named in the message and does not keep the others from it. It is done for signals, too.
+    type: str
+    choices: [stop, rollback]
+    default: stop
 author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
@@ -94,11 +140,24 @@ EXAMPLES = r"""
     devices:
       - node: 2
         state: offline
+
+- name: Carefully half of a device, or nothing of it
+  memlab.testbed.memory_blocks:
+    devices:
+      - memory_devices: ["0x1"]
+        count: 50%
+        order: descending
+    pause: 2
+    health:
+      free_memory: 256M
+      kernel_log: true
+      block_seconds: 5
+    on_failure: rollback
 """
 
 RETURN = r"""
 devices:
-  description: One entry for each of the task's, in its order. In check mode, as they would be. On failure, those that were reached.
+  description: One entry for each of the task's, in its order. In check mode, as they would be. On failure, as they are then.
   returned: always
   type: list
   elements: dict
@@ -152,7 +211,7 @@ devices:
           type: str
           returned: not in check mode
         milliseconds:
-          description: How long the kernel took.
+          description: How long the kernel took, or none where a signal cut it short.
           type: float
           returned: not in check mode
         state:
@@ -163,6 +222,42 @@ devices:
           description: The zone that it is in afterwards.
           type: str
           returned: not in check mode
+    undone:
+      description: As C(results), of what was done to put blocks back.
+      type: list
+      elements: dict
+      returned: failure, with O(on_failure=rollback)
+    unmovable:
+      description:
+        - Blocks that hold pages which cannot be moved, the one that refused first, then those next in turn, 32 at most.
+        - In check mode those that are to go offline. Free pages that a processor keeps for itself can then be counted as kernel memory.
+      type: list
+      elements: dict
+      returned: failure, and in check mode when blocks are to go offline
+      contains:
+        id:
+          description: The block's id.
+          type: int
+          returned: always
+        pages:
+          description: Kind to number of pages, kinds being C(slab), C(page table), C(poisoned) and C(kernel memory).
+          type: dict
+          returned: always
+        memmap_of:
+          description: Ids of other blocks whose memmap lies in it. They must be removed before it can go offline.
+          type: list
+          elements: int
+          returned: always
+        at:
+          description: Physical address of the page at which the kernel gave up, or none.
+          type: str
+          returned: always
+        said:
+          description:
+            - The kernel's reason and the kind of that page, or none. A C(migration failure) is a page that something holds, such as a device or a
+              pipe.
+          type: str
+          returned: always
 repaired:
   description: What an earlier run that was killed had left behind and this one put right.
   returned: success
@@ -172,7 +267,7 @@ repaired:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, session
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import session, stepwise
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
@@ -192,23 +287,34 @@ def main():
                     "state": {"type": "str", "choices": ["online", "offline"], "default": "online"},
                     "zone": {"type": "str", "choices": ["movable", "kernel"], "default": "movable"},
                     "count": {"type": "str", "default": "all"},
+                    "order": {"type": "str", "choices": ["ascending", "descending"]},
                 },
                 "mutually_exclusive": [["memory_devices", "namespace", "soft_reserved", "node", "start"]],
                 "required_one_of": [["memory_devices", "namespace", "soft_reserved", "node", "start"]],
                 "required_together": [["start", "size"]],
             },
             "block_timeout": {"type": "float", "default": 60},
+            "pause": {"type": "float", "default": 0},
+            "health": {
+                "type": "dict",
+                "options": {
+                    "free_memory": {"type": "str"},
+                    "kernel_log": {"type": "bool", "default": False},
+                    "block_seconds": {"type": "float"},
+                },
+            },
+            "on_failure": {"type": "str", "choices": ["stop", "rollback"], "default": "stop"},
         },
         supports_check_mode=True,
     )
-    host = Host()
+    host, given = Host(), module.params
     try:
+        manner = stepwise.Manner(given["block_timeout"], given["pause"], given["health"], given["on_failure"])
         with session.changing(host, module.check_mode) as repaired:
-            changed, reports, before = amounts.apply(host, module.params["devices"], module.check_mode, module.params["block_timeout"])
+            changed, reports, before = stepwise.apply(host, given["devices"], module.check_mode, manner)
     except TestbedError as exc:
-        reached = getattr(exc, "results", [])
-        module.fail_json(devices=reached, changed=bool(reached), **exc.fail_arguments())
-    diff = {"before": {"devices": [amounts.outline(report) for report in before]}, "after": {"devices": [amounts.outline(report) for report in reports]}}
+        module.fail_json(devices=getattr(exc, "results", []), changed=getattr(exc, "changed", False), **exc.fail_arguments())
+    diff = {when: {"devices": [stepwise.outline(report) for report in found]} for when, found in (("before", before), ("after", reports))}
     module.exit_json(changed=changed or bool(repaired), devices=reports, repaired=repaired, diff=diff)
 
 

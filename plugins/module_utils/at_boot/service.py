@@ -12,11 +12,9 @@ import os
 import sys
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import declared_file, hold
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, declaration, holds, namespaces, regions, session, signals, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration, holds, namespaces, regions, session, signals, stepwise, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
-from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import read_blocks
 
 # What a module's argument spec adds to an entry.
 REGION = {"state": "present", "type": "ram", "size": "all", "granularity": None, "root_decoder": None, "allow_data_loss": False}
@@ -121,7 +119,7 @@ def _when_it_would_do(host, plan, seconds):
             if plan.devices:
                 system_ram.apply(host, _filled(plan.devices, DEVICE), check_mode=True)
             if plan.blocks:
-                amounts.apply(host, _filled(plan.blocks, BLOCKS), check_mode=True)
+                stepwise.apply(host, _filled(plan.blocks, BLOCKS), check_mode=True)
         except signals.Interrupted:
             raise
         except TestbedError as exc:
@@ -149,25 +147,8 @@ def _check_namespaces(host, entries):
 
 def _online(host, entries, timeout):
     """The last step. When a block refuses, those that went online in it are taken offline again."""
-    before = {number for number, block in read_blocks(host).items() if block.online}
-    try:
-        reports = amounts.apply(host, entries, timeout=timeout)[1]
-    except TestbedError as exc:
-        with signals.deferred():
-            exc.details = exc.details + _offline_again(host, before)
-        raise exc
+    reports = stepwise.apply(host, entries, manner=stepwise.Manner(timeout, on_failure="rollback"))[1]
     return ["%s: %d of %d memory blocks online" % (_name(report), report["online"], report["blocks"]) for report in reports]
-
-
-def _offline_again(host, before):
-    news = [number for number, block in read_blocks(host).items() if block.online and number not in before]
-    if not news:
-        return []
-    try:
-        online.take(host, [online.Step(number, "offline") for number in reversed(news)], 10)
-    except TestbedError as exc:
-        return ["not all that went online could be taken offline again: %s" % exc.summary]
-    return ["%d memory blocks that had gone online were taken offline again" % len(news)]
 
 
 def _name(report):

@@ -18,30 +18,54 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import
 # True when they are not there yet (check mode)
 Place = collections.namedtuple("Place", "who named unit ids nodes missing")
 
-# where; memory.blocks.Block in address order; how many are to be online; in which zone; True when blocks that are to be online are not there yet
-Target = collections.namedtuple("Target", "place blocks amount zone missing")
+# where; memory.blocks.Block in address order; state wanted; how many are to be in it; in which zone; True: from the highest address downwards;
+# True when blocks that are to be online are not there yet
+Target = collections.namedtuple("Target", "place blocks state amount zone descending missing")
+
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 
 
 def parse_count(text, available, unit, who):
-    """``all``, a number of blocks (``4``) or of bytes with a unit (``512M``) -> number of blocks.
+    """``all``, a number of blocks (``4``), bytes with a unit (``512M``) or a share (``50%``) -> number of blocks.
 
-    :arg available: blocks there are.
+    :arg available: blocks there are; ``None`` where that is not known yet: then only the wording is looked at, and 0 returned.
     :arg unit: bytes in a block.
+    A share is rounded down to whole blocks; one of less than a block is an error, except 0%.
     Raises :class:`TestbedError`.
     """
     word = str(text).strip()
+    share = _PERCENT.fullmatch(word)
     if word.lower() == "all":
-        return available
+        return available or 0
+    if share:
+        return _share(share.group(1), available, unit, who)
     if re.fullmatch("[0-9]{1,18}", word):
         count = int(word)
+    elif word.endswith("%"):
+        raise TestbedError("%s: count: %.60r is not a share, such as 50%%" % (who, word))
     else:
         size = parse_size(word, "%s: count" % who)
         if size % unit:
             raise TestbedError("%s: %s is not a multiple of this host's memory block, %s" % (who, word, format_size(unit)))
         count = size // unit
+    if available is None:
+        return 0
     if count > available:
         raise TestbedError("%s: %d blocks are wanted, and it has %d of %s each" % (who, count, available, format_size(unit)),
                            remedy="a bare number counts blocks; write bytes with a unit, as 512M")
+    return count
+
+
+def _share(number, available, unit, who):
+    whole, dot, fraction = number.partition(".")
+    scale = 10 ** len(fraction)
+    parts = int(whole + fraction)
+    if parts > 100 * scale:
+        raise TestbedError("%s: count: %s%% is more than there is" % (who, number))
+    count = (available or 0) * parts // (100 * scale)
+    if parts and available and not count:
+        raise TestbedError("%s: %s%% of its %d blocks of %s is less than one block" % (who, number, available, format_size(unit)),
+                           remedy="a share is rounded down to whole blocks: ask for more, or for a number of blocks")
     return count
 
 
@@ -67,12 +91,13 @@ def targets(host, entries, found):
         gone = [block.id for block in blocks if block.state is None]
         if gone and not place.missing:
             raise TestbedError("%s: there is no memory block %d" % (place.who, gone[0]))
-        awake = entry.get("state", "online") == "online"
+        state = entry.get("state") or "online"
+        awake = state == "online"
         count = "all" if entry.get("count") is None else entry["count"]
-        if not awake and str(count).lower() != "all":
-            raise TestbedError("%s: count goes with state: online: it says how many blocks are to be online" % place.who)
-        amount = parse_count(count, len(place.ids), place.unit, place.who) if awake and (place.ids or not place.missing) else 0
-        wanted.append(Target(place, [block for block in blocks if block.state is not None], amount, entry.get("zone") or "movable", place.missing and awake))
+        amount = parse_count(count, None if place.missing and not place.ids else len(place.ids), place.unit, place.who)
+        descending = entry.get("order") == "descending" if entry.get("order") else not awake
+        wanted.append(Target(place, [block for block in blocks if block.state is not None], state, amount, entry.get("zone") or "movable", descending,
+                             place.missing and awake))
     _keep_boot_memory(host, wanted)
     return wanted
 
@@ -121,7 +146,7 @@ def _keep_boot_memory(host, found):
     """Memory that no dax device brought is not moved from zone to zone: that would take the running system's own memory offline."""
     hot = None
     for target in found:
-        if set(KEYS).intersection(target.place.named) or not target.amount:
+        if set(KEYS).intersection(target.place.named) or target.state == "offline" or not target.amount:
             continue
         if hot is None:
             hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, target.place.unit)[0]}
@@ -129,57 +154,3 @@ def _keep_boot_memory(host, found):
             if block.online and block.id not in hot and online.zone_kind(block.zone) != target.zone:
                 raise TestbedError("%s: memory block %d is online in zone %s and no dax device brought it: it is not moved to the %s zone"
                                    % (target.place.who, block.id, block.zone, target.zone))
-
-
-def apply(host, entries, check_mode=False, timeout=60.0):
-    """The whole step, every target planned before the first block changes. Returns ``(changed, reports, before)``.
-
-    Raises :class:`memory.online.StoppedAtBlock`, whose ``results`` are then one report per target with what was done.
-    """
-    return carry_out(host, entries, places(host, entries, check_mode), check_mode, timeout)
-
-
-def carry_out(host, entries, found, check_mode=False, timeout=60.0):
-    """As :func:`apply`, for :func:`places` found before."""
-    wanted = targets(host, entries, found)
-    plans = [online.plan(target.blocks, target.amount, target.zone) for target in wanted]
-    before = [report(target, ()) for target in wanted]
-    if check_mode:
-        planned = [dict(entry, online=target.amount, bytes_online=target.amount * target.place.unit,
-                        zones={target.zone: target.amount} if target.amount else {},
-                        changed=bool(steps) or target.missing, results=[{"id": step.block, "action": step.word} for step in steps])
-                   for target, steps, entry in zip(wanted, plans, before)]
-        return any(entry["changed"] for entry in planned), planned, before
-    after = []
-    for target, steps in zip(wanted, plans):
-        try:
-            results = online.take(host, steps, timeout)
-        except online.StoppedAtBlock as exc:
-            after.append(dict(report(target, exc.results), changed=True, results=exc.results))
-            exc.results = after
-            exc.summary = "%s: %s" % (target.place.who, exc.summary)
-            exc.details = ["%s has %d of %d blocks online now; blocks done before stay as they are"
-                           % (target.place.who, after[-1]["online"], after[-1]["blocks"])]
-            raise exc
-        after.append(dict(report(target, results), changed=bool(steps), results=results))
-    return any(entry["changed"] for entry in after), after, before
-
-
-def report(target, results):
-    """One target's state, in numbers that do not grow with it.
-
-    :arg results: of :func:`online.take`, whose blocks were read since the target was.
-    """
-    kinds = {block.id: online.zone_kind(block.zone) if block.online else None for block in target.blocks}
-    kinds.update((result["id"], result["zone"] if result["state"] == "online" else None) for result in results)
-    zones = {}
-    for kind in kinds.values():
-        if kind is not None:
-            zones[kind] = zones.get(kind, 0) + 1
-    awake = sum(zones.values())
-    return dict(target.place.named, blocks=len(kinds), online=awake, bytes_online=awake * target.place.unit, zones=zones, nodes=target.place.nodes)
-
-
-def outline(entry):
-    """The part of a report that is declared, for a diff."""
-    return {key: entry[key] for key in KEYS + ("node", "start", "size", "online", "zones") if key in entry}

@@ -33,6 +33,7 @@ Port = collections.namedtuple("Port", "name owner decoders committed")
 Region = collections.namedtuple("Region", "name decoder mode start size ways granularity members committed enabled dax")
 
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+MOST_WAYS = 16  # drivers/cxl/cxl.h: CXL_DECODER_MAX_INTERLEAVE; a damaged capture must not cost memory without end
 _UNSET = (1 << 64) - 1  # how the kernel writes an address that is not there yet
 _HOST_BRIDGE = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}|ACPI0016:[0-9a-f]+")
 
@@ -128,10 +129,11 @@ def regions(host, bus=None):
     dax = [(name, (host.link_target("%s/%s" % (DAX_BUS, name)) or "").split("/")) for name in host.listdir(DAX_BUS)]
     for name in bus.names("region[0-9]+"):
         mode, start, size, ways, granularity, commit = bus.texts(name, ("mode", "resource", "size", "interleave_ways", "interleave_granularity", "commit"))
-        members = tuple(_owner(host, target) for target in bus.texts(name, ["target%d" % position for position in range(_number(ways))]))
+        count = max(0, min(_number(ways), MOST_WAYS))
+        members = tuple(_owner(host, target) for target in bus.texts(name, ["target%d" % position for position in range(count)]))
         address = _number(start, _UNSET)
         found.append(Region(name, bus.place(name).split("/")[-2:][0], mode or "none", None if address == _UNSET else address,
-                            _number(size), _number(ways), _number(granularity), members, commit == "1",
+                            _number(size), count, _number(granularity), members, commit == "1",
                             host.link_target("%s/%s/driver" % (BUS, name)) is not None,
                             tuple(child for child, place in dax if name in place)))
     return found

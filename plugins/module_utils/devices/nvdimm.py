@@ -17,6 +17,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 BUS = "/sys/bus/nd/devices"
 MODES = {"memory": "fsdax", "dax": "devdax", "safe": "sector", "raw": "raw"}
 MAPS = {"ram": "mem", "pmem": "dev"}
+MOST_MAPPINGS = 32  # drivers/nvdimm/nd.h: ND_MAX_MAPPINGS; a damaged capture must not cost memory without end
 
 # name; handle (NFIT) or None; unique id as ndctl shows it; name of the CXL memory device behind it or None; whether it has a label area
 Dimm = collections.namedtuple("Dimm", "name handle id memory label_area")
@@ -70,7 +71,7 @@ def regions(host, known=None):
         if host.read_optional(base + "/devtype") not in (None, "nd_pmem"):
             continue  # memory that is not persistent
         mappings = []
-        for position in range(number(host, base + "/mappings") or 0):
+        for position in range(min(number(host, base + "/mappings") or 0, MOST_MAPPINGS)):
             # name, first byte on it, bytes, position
             words = (host.read_optional("%s/mapping%d" % (base, position)) or "").split(",")
             mappings.append((by_number(words[-1]) or [position], words[0]))

@@ -4,7 +4,7 @@
 """Findings about what became of a device: its driver, and the policy that decides about new memory."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import AUTO_ONLINE
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY
@@ -31,7 +31,7 @@ def device_absent(readings):
                 yield found(PROBLEM, "no region is made of %s" % entry.text, entry.subject, evidence, "make it with memlab.testbed.cxl_region")
         elif entry.namespace:
             yield found(PROBLEM, "%s has no dax device" % entry.text, entry.subject,
-                        [("%s/%s/mode" % (devices.ND, space["name"]), space["mode"]) for space in readings.namespaces] or [(devices.ND, "no namespace")],
+                        [("%s/%s/mode" % (nvdimm.BUS, space["name"]), space["mode"]) for space in readings.namespaces] or [(nvdimm.BUS, "no namespace")],
                         "make the namespace, in mode devdax, with memlab.testbed.pmem_namespace")
         else:
             yield found(PROBLEM, "no dax device starts at %s" % entry.subject["soft_reserved"], entry.subject,

@@ -13,7 +13,7 @@ import gzip
 import re
 import zlib
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import blocks as memory_blocks
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, facts, kernel, page_tables
@@ -158,23 +158,23 @@ class Readings(object):
         """As :func:`~..placement.devices.read_namespaces`, with ``alias`` (the label's name) and ``region``."""
         found = []
         for entry in devices.read_namespaces(self.host):
-            region = (self.host.link_target("%s/%s" % (devices.ND, entry["name"])) or "").split("/")[-2:-1]
-            found.append(dict(entry, alias=self.host.read_optional("%s/%s/alt_name" % (devices.ND, entry["name"])) or None,
+            region = (self.host.link_target("%s/%s" % (nvdimm.BUS, entry["name"])) or "").split("/")[-2:-1]
+            found.append(dict(entry, alias=self.host.read_optional("%s/%s/alt_name" % (nvdimm.BUS, entry["name"])) or None,
                               region=region[0] if region else None))
         return found
 
     @functools.cached_property
     def nvdimm_regions(self):
         found = []
-        for name in self.host.listdir(devices.ND):
-            base = "%s/%s" % (devices.ND, name)
+        for name in self.host.listdir(nvdimm.BUS):
+            base = "%s/%s" % (nvdimm.BUS, name)
             size = self.number(base + "/size")
             if not re.fullmatch("region[0-9]+", name) or not size:
                 continue
             # 32 NVDIMMs are the most that a region has (include/linux/libnvdimm.h: ND_MAX_MAPPINGS).
             mappings = [self.host.read_optional("%s/mapping%d" % (base, position)) for position in range(min(self.number(base + "/mappings") or 0, 32))]
             dimms = [mapping.split(",")[0] for mapping in mappings if mapping]
-            handles = [self.host.read_optional("%s/%s/nfit/handle" % (devices.ND, dimm)) or dimm for dimm in dimms]
+            handles = [self.host.read_optional("%s/%s/nfit/handle" % (nvdimm.BUS, dimm)) or dimm for dimm in dimms]
             found.append(NvdimmRegion(name, size, self.number(base + "/align"), self.number(base + "/nstype") != 4, tuple(handles)))
         return found
 

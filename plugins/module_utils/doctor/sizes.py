@@ -4,7 +4,7 @@
 """Findings about sizes: too small, not aligned, or smaller than what was given."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
@@ -70,8 +70,8 @@ def size_lost(readings):
     for entry in readings.namespaces:
         if entry["dax"] is None and entry["overhead_bytes"]:
             yield found(NOTICE, "%s of the namespace's %s went to its metadata and memmap" % (mebibytes(entry["overhead_bytes"]), mebibytes(entry["size"])),
-                        readings.namespace_subject(entry), [("%s/%s/size" % (devices.ND, entry["name"]), entry["size"]),
-                                                            ("%s/%s/mode" % (devices.ND, entry["name"]), entry["mode"])],
+                        readings.namespace_subject(entry), [("%s/%s/size" % (nvdimm.BUS, entry["name"]), entry["size"]),
+                                                            ("%s/%s/mode" % (nvdimm.BUS, entry["name"]), entry["mode"])],
                         "its memmap can lie in DRAM instead (pmem_namespace with map: mem), or go with mode: raw")
 
 
@@ -85,7 +85,7 @@ def nvdimm_misaligned(readings):
         align = region.align or NVDIMM_ALIGN
         made = [entry for entry in readings.namespaces if entry["region"] == region.name]
         if region.size % align and not (made and region.labels):
-            base, below = "%s/%s" % (devices.ND, region.name), region.size // align * align
+            base, below = "%s/%s" % (nvdimm.BUS, region.name), region.size // align * align
             yield found(NOTICE, "the region has %s, no multiple of %s: ndctl makes no namespace of all of it"
                         % (mebibytes(region.size), mebibytes(align)), {"nvdimms": list(region.nvdimms)},
                         [(base + "/size", region.size), (base + "/align", align)],
@@ -107,7 +107,7 @@ def _origin_steps(readings, device):
             remedies.append("make the region of all of it (cxl_region with size: all); devices in one region give what the smallest of them has")
     space = _namespace(readings, device)
     if space is not None:
-        steps.append(("%s/%s/size" % (devices.ND, space["name"]), space["size"]))
+        steps.append(("%s/%s/size" % (nvdimm.BUS, space["name"]), space["size"]))
         overhead = _overhead(readings, device)
         if overhead:
             lost.append("%s for the namespace's %s" % (mebibytes(overhead), "metadata and memmap (map dev)" if space["map"] == "dev" else "metadata"))

@@ -46,24 +46,35 @@ def zone_kind(zone):
     return "kernel" if zone in KERNEL_ZONES else {"Movable": "movable", "none": "mixed"}.get(zone, zone.lower())
 
 
-def plan(blocks, amount, zone=None):
+def plan(blocks, amount, zone=None, descending=False):
     """Steps that leave exactly ``amount`` of ``blocks`` online, all in ``zone`` (``movable``, ``kernel``, ``None``: any).
 
     :arg blocks: :class:`memory.blocks.Block` in address order.
+    :arg descending: from the highest address downwards instead of from the lowest upwards.
 
     What is online counts; surplus goes from the end; what is missing comes from the start. A block in another zone is
     taken offline and put online again, which is the only way there is.
     """
-    online = [block for block in blocks if block.online]
+    order = list(reversed(blocks)) if descending else list(blocks)
+    online = [block for block in order if block.online]
     kept, surplus = online[:amount], online[amount:]
     steps = [Step(block.id, "offline") for block in reversed(surplus)]
     misplaced = {block.id for block in kept if zone is not None and zone_kind(block.zone) != zone}
-    missing = [block.id for block in blocks if not block.online][:amount - len(kept)]
-    for block in sorted(misplaced.union(missing)):
+    missing = [block.id for block in order if not block.online][:amount - len(kept)]
+    for block in sorted(misplaced.union(missing), reverse=descending):
         if block in misplaced:
             steps.append(Step(block, "offline"))
         steps.append(Step(block, "online" if zone is None else "online_%s" % zone))
     return steps
+
+
+def plan_offline(blocks, amount, descending=True):
+    """Steps that leave at least ``amount`` of ``blocks`` offline; none goes online for it.
+
+    :arg blocks: :class:`memory.blocks.Block` in address order.
+    """
+    awake = [block for block in (reversed(blocks) if descending else blocks) if block.online]
+    return [Step(block.id, "offline") for block in awake[:max(0, amount - (len(blocks) - len(awake)))]]
 
 
 def look(host, ids):
@@ -82,28 +93,70 @@ def _zones(host, ids):
     return [tuple((zones or b"").decode("ascii", "replace").split()) for zones in found]
 
 
-def take(host, steps, timeout=60.0):
+def take(host, steps, timeout=60.0, between=None, results=None):
     """Take the steps in order; returns one dict for each: ``id``, ``action``, ``errno`` (``None``: fine), ``milliseconds``, ``state``, ``zone``.
 
     :arg timeout: seconds that one block may last.
-    Raises :class:`StoppedAtBlock` at the first block that refuses or is not afterwards what was asked for.
+    :arg between: called after each block that is done, with its result and whether another follows; a :class:`TestbedError` from it ends this.
+    :arg results: a list to put them in, for who wants to know them whatever happens.
+    Raises :class:`StoppedAtBlock` at the first block that refuses or is not afterwards what was asked for, and when a signal asks for the end.
     """
-    results, refused = [], None
-    with signals.Alarm(timeout) as alarm:
-        for step in steps:
-            alarm.began = began = time.monotonic()
-            number = _write(host, step, alarm)
-            results.append({"id": step.block, "action": step.word, "errno": None, "milliseconds": round((time.monotonic() - began) * 1000, 3)})
-            # somebody else may have been faster: what counts is the state
-            if number is not None and not _matches(step, look(host, [step.block])[0]):
-                results[-1]["errno"] = errno_name(number)
-                refused = StoppedAtBlock("memory block %d could not be put %s (%s)" % (step.block, _words(step), errno_name(number)),
-                                         results, _REMEDIES.get(number))
-                break
+    results, stopped = [] if results is None else results, None
+    final = len(steps) - 1
+    try:
+        with signals.Alarm(timeout) as alarm:
+            for position, step in enumerate(steps):
+                # noted before it is begun: a signal must not lose it
+                result = {"id": step.block, "action": step.word, "errno": None, "milliseconds": None}
+                results.append(result)
+                alarm.began = began = time.monotonic()
+                number = _write(host, step, alarm)
+                result["milliseconds"] = round((time.monotonic() - began) * 1000, 3)
+                # somebody else may have been faster: what counts is the state
+                if number is not None and not _matches(step, look(host, [step.block])[0]):
+                    result["errno"] = errno_name(number)
+                    stopped = StoppedAtBlock("memory block %d could not be put %s (%s)" % (step.block, _words(step), errno_name(number)),
+                                             results, _REMEDIES.get(number))
+                    break
+                # a block on its way from zone to zone is not done yet
+                if between is not None and (position == final or steps[position + 1].block != step.block):
+                    between(result, position < final)
+    except TestbedError as exc:
+        stopped = StoppedAtBlock(exc.summary, results, exc.remedy)
+        _settle(host, steps, results)
     astray = _read_back(host, steps, results)
-    if refused is not None or astray is not None:
-        raise refused or astray
+    if stopped is not None or astray is not None:
+        raise stopped or astray
     return results
+
+
+def undo(host, before, results, timeout=60.0):
+    """Put blocks back as they were, the last one changed first; one that refuses does not keep the others from it.
+
+    :arg before: ``{id: Block}`` as they were. :arg results: of :func:`take`, or of a :class:`StoppedAtBlock`.
+    Returns results like :func:`take`, of what was done here.
+    """
+    done = []
+    for number in reversed(list(dict.fromkeys(result["id"] for result in results))):
+        was, now = before[number], look(host, [number])[0]
+        words = []
+        if now.online and (not was.online or was.zone != now.zone):
+            words.append("offline")
+        if was.online and (words or not now.online):
+            kind = zone_kind(was.zone)
+            words.append("online_%s" % kind if kind in ("movable", "kernel") else "online")
+        try:
+            done += take(host, [Step(number, word) for word in words], timeout)
+        except StoppedAtBlock as exc:
+            done += exc.results
+    return done
+
+
+def _settle(host, steps, results):
+    """A step that a signal ended: was it done?"""
+    if results and results[-1]["milliseconds"] is None:
+        step = steps[len(results) - 1]
+        results[-1]["errno"] = None if _matches(step, look(host, [step.block])[0]) else "EINTR"
 
 
 def _write(host, step, alarm):
@@ -132,7 +185,7 @@ def _read_back(host, steps, results):
         result.update(state=block.state, zone=zone_kind(block.zone))
     for result in results:
         step = last[result["id"]]
-        if not _matches(step, found[step.block]):
+        if result["errno"] is None and not _matches(step, found[step.block]):
             return StoppedAtBlock("memory block %d was put %s without an error, and reads back %s %s"
                                   % (step.block, _words(step), result["state"], result["zone"] or ""), results, "something else changes memory blocks here")
     return None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, signals, stepwise
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import Block
@@ -30,9 +30,9 @@ def written(host):
 
 def test_four_steps(bound):
     wanted = [device("1"), device("2", zone="kernel", count="384M")]
-    assert amounts.apply(bound, wanted, check_mode=True)[0] is True
+    assert stepwise.apply(bound, wanted, check_mode=True)[0] is True
     assert bound.log == []
-    changed, reports, before = amounts.apply(bound, wanted)
+    changed, reports, before = stepwise.apply(bound, wanted)
     assert changed is True
     assert (before[0]["online"], before[1]["online"]) == (4, 0)
     assert written(bound) == ["%d online_movable" % block for block in range(342, 346)] + ["%d online_kernel" % block for block in (370, 371, 372)]
@@ -41,30 +41,30 @@ def test_four_steps(bound):
     result = reports[1]["results"][0]
     assert result.pop("milliseconds") >= 0
     assert result == {"id": 370, "action": "online_kernel", "errno": None, "state": "online", "zone": "kernel"}
-    assert amounts.apply(bound, wanted)[0] is False
-    assert amounts.apply(bound, wanted, check_mode=True)[0] is False
+    assert stepwise.apply(bound, wanted)[0] is False
+    assert stepwise.apply(bound, wanted, check_mode=True)[0] is False
 
 
 def test_check_mode_says_what_would_be(bound):
-    planned = amounts.apply(bound, [device(count=2, zone="kernel")], check_mode=True)[1][0]
+    planned = stepwise.apply(bound, [device(count=2, zone="kernel")], check_mode=True)[1][0]
     assert (planned["online"], planned["zones"]) == (2, {"kernel": 2})
     assert planned["results"] == [{"id": block, "action": word} for block, word in (
         (341, "offline"), (340, "offline"), (338, "offline"), (338, "online_kernel"), (339, "offline"), (339, "online_kernel"))]
 
 
 def test_surplus_goes_from_the_end(bound):
-    amounts.apply(bound, [device(count="2")])
+    stepwise.apply(bound, [device(count="2")])
     assert written(bound) == ["341 offline", "340 offline"]
 
 
 def test_offline(bound):
-    assert amounts.apply(bound, [device(state="offline")])[1][0]["online"] == 0
+    assert stepwise.apply(bound, [device(state="offline")])[1][0]["online"] == 0
     assert bound.online() == {}
-    assert amounts.apply(bound, [device(state="offline")])[0] is False
+    assert stepwise.apply(bound, [device(state="offline")])[0] is False
 
 
 def test_other_ways_to_name_blocks(bound):
-    changed, reports = amounts.apply(bound, [{"node": 1}, {"start": "0xb90000000", "size": "256M"}])[:2]
+    changed, reports = stepwise.apply(bound, [{"node": 1}, {"start": "0xb90000000", "size": "256M"}])[:2]
     assert changed is True
     assert (reports[0]["node"], reports[0]["online"]) == (1, 8)
     assert (reports[1]["start"], reports[1]["online"], reports[1]["nodes"]) == ("0xb90000000", 2, [2])
@@ -77,7 +77,10 @@ def test_other_ways_to_name_blocks(bound):
     (device(count="2G"), "16 blocks are wanted, and it has 8"),
     (device(count="-1"), "is not a size"),
     (device(count="most"), "is not a size"),
-    (device(state="offline", count="2"), "count goes with state: online"),
+    (device(count="101%"), "101% is more than there is"),
+    (device(count="1%"), "1% of its 8 blocks of 128M is less than one block"),
+    (device(count="half%"), "is not a share, such as 50%"),
+    (device(state="offline", count="9"), "9 blocks are wanted, and it has 8"),
     ({"node": 7}, "there is no memory node 7"),
     ({"start": "0xb90000000", "size": "100M"}, "does not begin and end at memory blocks, which are 128M each"),
     ({"start": "0xb90000001", "size": "128M"}, "does not begin and end"),
@@ -93,37 +96,37 @@ def test_other_ways_to_name_blocks(bound):
 def test_refusals_change_nothing(bound, entry, said):
     for check_mode in (True, False):
         with pytest.raises(TestbedError, match=said):
-            amounts.apply(bound, [device("2"), entry] if entry.get("start") is None else [entry], check_mode)
+            stepwise.apply(bound, [device("2"), entry] if entry.get("start") is None else [entry], check_mode)
     assert bound.log == []
 
 
 def test_a_block_meant_twice(bound):
     with pytest.raises(TestbedError, match="memory block 338 is meant twice, by memory device serial 0x1 .* and by node 1"):
-        amounts.apply(bound, [device(), {"node": 1}])
+        stepwise.apply(bound, [device(), {"node": 1}])
 
 
 def test_device_without_kmem(fresh, bound):
     with pytest.raises(TestbedError, match="no region is made of"):
-        amounts.apply(fresh, [device()])
-    assert amounts.apply(fresh, [device(count="4")], check_mode=True)[0] is True
-    assert amounts.apply(fresh, [device(state="offline")], check_mode=True)[0] is False
+        stepwise.apply(fresh, [device()])
+    assert stepwise.apply(fresh, [device(count="4")], check_mode=True)[0] is True
+    assert stepwise.apply(fresh, [device(state="offline")], check_mode=True)[0] is False
     bound.write("/sys/bus/dax/drivers/kmem/unbind", "dax1.0")
     with pytest.raises(TestbedError, match="is not system RAM: its dax device is with no driver: give it to kmem"):
-        amounts.apply(bound, [device("2")])
-    assert amounts.apply(bound, [device("2", count="4")], check_mode=True)[0] is True
+        stepwise.apply(bound, [device("2")])
+    assert stepwise.apply(bound, [device("2", count="4")], check_mode=True)[0] is True
 
 
 @pytest.mark.parametrize("k", [0, 3, 7])
 def test_a_block_that_refuses_stops_the_call(bound, k):
     bound.faults[STATE % (370 + k)] = [errno.ENOMEM]
     with pytest.raises(online.StoppedAtBlock) as caught:
-        amounts.apply(bound, [device("2")])
+        stepwise.apply(bound, [device("2")])
     error = caught.value
     assert error.summary == "memory device serial 0x2 (0000:41:00.0): memory block %d could not be put online in the movable zone (ENOMEM)" % (370 + k)
     assert error.details == ["memory device serial 0x2 (0000:41:00.0) has %d of 8 blocks online now; blocks done before stay as they are" % k]
     assert [result["errno"] for result in error.results[0]["results"]] == [None] * k + ["ENOMEM"]
     assert error.results[0]["results"][-1]["state"] == "offline"
-    assert amounts.apply(bound, [device("2")])[1][0]["online"] == 8
+    assert stepwise.apply(bound, [device("2")])[1][0]["online"] == 8
 
 
 def test_somebody_else_was_faster(bound):
@@ -137,7 +140,7 @@ def test_somebody_else_was_faster(bound):
 def test_the_kernel_said_yes_and_did_not(bound):
     bound.hooks[STATE % 370] = lambda: bound.put(STATE % 370, "offline") or bound.put("/sys/devices/system/memory/memory370/valid_zones", "Normal Movable")
     with pytest.raises(online.StoppedAtBlock, match="memory block 370 was put online in the movable zone without an error, and reads back offline"):
-        amounts.apply(bound, [device("2", count=1)])
+        stepwise.apply(bound, [device("2", count=1)])
 
 
 def test_a_block_that_never_ends(bound):
@@ -146,14 +149,14 @@ def test_a_block_that_never_ends(bound):
     bound._change_block = lambda number, word: None if number == 341 else real(number, word)
     began = time.monotonic()
     with pytest.raises(online.StoppedAtBlock, match=r"memory block 341 could not be put offline \(ETIMEDOUT\): its pages stay busy"):
-        amounts.apply(bound, [device(state="offline")], timeout=0.2)
+        stepwise.apply(bound, [device(state="offline")], manner=stepwise.Manner(0.2))
     assert time.monotonic() - began < 4
 
 
 def test_the_clock_is_per_block(bound):
     for block in range(338, 342):
         bound.hooks[STATE % block] = lambda: time.sleep(0.1)
-    assert amounts.apply(bound, [device(state="offline")], timeout=0.3)[1][0]["online"] == 0
+    assert stepwise.apply(bound, [device(state="offline")], manner=stepwise.Manner(0.3))[1][0]["online"] == 0
 
 
 def blocks(states):

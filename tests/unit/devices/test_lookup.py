@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, lookup, regions
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import lookup, regions, stepwise
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 
@@ -62,11 +62,11 @@ def test_a_namespace_that_is_no_devdax(mixed):
 
 def test_blocks_by_each_identity(mixed):
     regions.apply(mixed, [{"memory_devices": ["1"]}])
-    reports = amounts.apply(mixed, [{"soft_reserved": "0x100000000", "count": "2"}])[1]
+    reports = stepwise.apply(mixed, [{"soft_reserved": "0x100000000", "count": "2"}])[1]
     assert (reports[0]["soft_reserved"], reports[0]["blocks"], reports[0]["online"], reports[0]["nodes"]) == ("0x100000000", 8, 2, [1])
     with pytest.raises(TestbedError, match="namespace ram is not system RAM: its dax device is with device_dax"):
-        amounts.apply(mixed, [{"namespace": "ram"}])
-    assert amounts.apply(mixed, [{"namespace": "ram"}], check_mode=True)[0] is True
+        stepwise.apply(mixed, [{"namespace": "ram"}])
+    assert stepwise.apply(mixed, [{"namespace": "ram"}], check_mode=True)[0] is True
 
 
 def test_soft_reserved_memory_that_firmware_did_not_hand_over(mixed):

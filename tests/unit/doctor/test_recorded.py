@@ -96,8 +96,12 @@ EXPECTED = {
         ("notice", "auto_online_policy", "memory policy")],
     "bound": [
         ("notice", "auto_online_policy", "memory policy")],
+    "bridges": [
+        ("notice", "auto_online_policy", "memory policy")],
     "fresh": [
         ("notice", "auto_online_policy", "memory policy")],
+    "mixed": [
+        ("notice", "size_lost", "ram")],
 }
 
 HEALTHY = ("device-6.12", "dram-6.12", "offline-6.12", "mixed-6.12", "mixed-7.3", "hvo-7.3", "lockdown-7.3", "nvdimm-6.12", "fresh", "bound")
