@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import json
-import pathlib
 
 import pytest
 import testinfra
 
-TESTBED = pathlib.Path(__file__).resolve().parents[1] / "testbed.qemu.yml"
+from ansible_collections.memlab.testbed.molecule.conftest import TESTBED
+
 DAX = "/sys/bus/dax/devices"
 POLICY = "/sys/devices/system/memory/auto_online_blocks"
 # Prints the region's name; of a kind, of one memory device.
@@ -152,8 +152,8 @@ def test_namespaces_that_are_too_small_for_memory(namespaces):
     """All of a 256 MiB NVDIMM gives one memory block, and 192 MiB of a CXL device none."""
     namespaces.run("modprobe device_dax; modprobe kmem")
     policy, made, region = namespaces.run("cat %s" % POLICY), [], None
-    small = next(entry for entry in json.loads(namespaces.run("ndctl list -RN -b ACPI.NFIT"))["regions"] if entry["size"] == 256 << 20)
-    raw = small["namespaces"][0]["dev"]
+    small = next(entry["dev"] for entry in json.loads(namespaces.run("ndctl list -R -b ACPI.NFIT")) if entry["size"] == 256 << 20)
+    raw = json.loads(namespaces.run("ndctl list -N -i -r %s" % small))[0]["dev"]
     try:
         # Once daxctl has given kmem one namespace, kmem takes the next by itself.
         namespaces.run("echo offline > %s" % POLICY)

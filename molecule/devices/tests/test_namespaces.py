@@ -14,8 +14,9 @@ import uuid
 import zlib
 
 import pytest
+import testinfra
 
-testinfra_hosts = ["ansible://namespaces"]
+from ansible_collections.memlab.testbed.molecule.conftest import TESTBED
 
 SCRIPT = (pathlib.Path(__file__).parent / "pmem_on_guest.py").read_text(encoding="utf-8")
 MIB = 1 << 20
@@ -58,9 +59,9 @@ class Guest:
 
 
 @pytest.fixture(scope="module", name="guest")
-def cleaned(host, controller):
+def cleaned(controller):
     """Left with no namespace but the kernel's own and zeros where data was. Labels, once made, are there until the guest starts with blank ones."""
-    guest = Guest(host)
+    guest = Guest(testinfra.get_host("ansible://" + GUEST, ansible_inventory=str(TESTBED)))
     yield guest
     found = guest.namespaces()
     guest.ask("clear", [found[name]["device"] for name in MODES if name in found], 32 * MIB)

@@ -33,6 +33,7 @@ Port = collections.namedtuple("Port", "name owner decoders committed")
 Region = collections.namedtuple("Region", "name decoder mode start size ways granularity members committed enabled dax")
 
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+RAM_REGIONS = (6, 3)  # the first kernel that makes regions of volatile memory (drivers/cxl/core/region.c: create_ram_region)
 MOST_WAYS = 16  # drivers/cxl/cxl.h: CXL_DECODER_MAX_INTERLEAVE; a damaged capture must not cost memory without end
 _UNSET = (1 << 64) - 1  # how the kernel writes an address that is not there yet
 _HOST_BRIDGE = re.compile(r"pci[0-9a-f]{4,8}:[0-9a-f]{2}|ACPI0016:[0-9a-f]+")

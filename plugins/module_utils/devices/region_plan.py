@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import collections
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, decode_order, identity, interleave
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, decode_order, identity, interleave
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel import version
 
 EXTENT = 256 << 20  # decoders are programmed in multiples of this per device (CXL 3.1, 8.2.4.20)
 KINDS = {"ram": "volatile", "pmem": "persistent"}
@@ -29,6 +30,7 @@ class Plan(object):
         self.regions = list(inventory.regions)
         self.windows = cxl.root_decoders(host)
         self.ports = cxl.ports(host)
+        self.release = dax.release(host)
 
     def remove(self, region):
         self.regions.remove(region)
@@ -44,6 +46,9 @@ class Plan(object):
 
     def place(self, entry):
         """The :class:`Placed` of a declared region, which counts as made from then on. Raises :class:`TestbedError` saying why there is none."""
+        if entry.mode == "ram" and (0, 0) < version(self.release) < cxl.RAM_REGIONS:
+            raise TestbedError("no region can be made of %s: Linux %s makes none of volatile CXL memory" % (identity.describe_all(entry.members), self.release),
+                               remedy="use Linux %d.%d or newer" % cxl.RAM_REGIONS)
         check_devices(entry, self.regions)
         placed = self._choose(entry)
         name = "new region %d" % len(self.regions)

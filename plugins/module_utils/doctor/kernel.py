@@ -4,13 +4,12 @@
 """Findings about the kernel: options it was built without, and modules that are not there or not loaded."""
 from __future__ import annotations
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel import OSRELEASE, version
 
 ANY, CXL, NVDIMM, SELF = "any memory device", "CXL memory devices", "NVDIMMs", "a memmap that is declared to be on the device"
-# drivers/cxl/core/region.c: create_ram_region
-RAM_REGIONS = (6, 3)
 # option, its module or None, what it is needed for, on what kind of machine, first kernel that has it
 NEEDED = (
     ("MEMORY_HOTPLUG", None, "adding memory to the running kernel", ANY, (6, 1)),
@@ -80,9 +79,9 @@ def no_ram_regions(readings):
     """
     taken = {name for region in readings.regions for name in region.members}
     idle = [device.name for device in readings.memory_devices if device.ram and device.name not in taken]
-    if idle and (0, 0) < version(readings.release) < RAM_REGIONS:
+    if idle and (0, 0) < version(readings.release) < cxl.RAM_REGIONS:
         yield found(PROBLEM, "Linux %s makes no regions of volatile CXL memory" % readings.release, readings.members(idle),
-                    [(OSRELEASE, readings.release)], "use Linux %d.%d or newer" % RAM_REGIONS)
+                    [(OSRELEASE, readings.release)], "use Linux %d.%d or newer" % cxl.RAM_REGIONS)
 
 
 def _needed(readings):

@@ -269,3 +269,10 @@ def test_twins_are_told_apart_by_address(bridges):
             "2 CXL memory devices have serial 0x0: name the one you mean by PCI address: 0000:0d:00.0, 0000:0e:00.0")
     made = regions.apply(bridges, [{"memory_devices": ["0000:0d:00.0", "0000:0e:00.0"]}])[1][0]
     assert (made["serials"], made["pci"], made["ways"]) == (["0x0", "0x0"], ["0000:0d:00.0", "0000:0e:00.0"], 2)
+
+
+def test_a_kernel_before_regions_of_volatile_memory(bridges):
+    bridges.put("/proc/sys/kernel/osrelease", "6.1.0-56-amd64")
+    exc = refused(bridges, [{"memory_devices": ["1"]}], r"no region can be made of serial 0x1 .*: Linux 6.1.0-56-amd64 makes none of volatile CXL memory")
+    assert exc.remedy == "use Linux 6.3 or newer"
+    assert regions.apply(bridges, [PMEM], True)[0] is True
