@@ -11,7 +11,7 @@ class TestbedError(Exception):
     """Something a user has to know: what was tried, what answered, what to do.
 
     ``summary`` is one line that stands alone. ``details`` is a list of further
-    lines (output of a tool, a log's tail). ``remedy`` says what the user can do.
+    lines (output of a tool, a log's tail). ``remedy`` says what the user can do. ``changed``: something is no longer as it was.
     """
 
     __test__ = False  # pytest collects classes called Test*
@@ -21,6 +21,7 @@ class TestbedError(Exception):
         self.summary = summary
         self.details = [str(line) for line in details]
         self.remedy = remedy
+        self.changed = False
 
     def __str__(self):
         lines = [self.summary if self.remedy is None else "%s: %s" % (self.summary.rstrip("."), self.remedy)]
@@ -29,7 +30,7 @@ class TestbedError(Exception):
 
     def fail_arguments(self):
         """Keyword arguments for ``AnsibleModule.fail_json``: the only translation of this error there is."""
-        return {"msg": str(self), "summary": self.summary, "details": self.details, "remedy": self.remedy}
+        return {"msg": str(self), "summary": self.summary, "details": self.details, "remedy": self.remedy, "changed": self.changed}
 
 
 def errno_name(number):

@@ -313,7 +313,7 @@ def main():
         with session.changing(host, module.check_mode) as repaired:
             changed, reports, before = stepwise.apply(host, given["devices"], module.check_mode, manner)
     except TestbedError as exc:
-        module.fail_json(devices=getattr(exc, "results", []), changed=getattr(exc, "changed", False), **exc.fail_arguments())
+        module.fail_json(devices=getattr(exc, "results", []), **exc.fail_arguments())
     diff = {when: {"devices": [stepwise.outline(report) for report in found]} for when, found in (("before", before), ("after", reports))}
     module.exit_json(changed=changed or bool(repaired), devices=reports, repaired=repaired, diff=diff)
 

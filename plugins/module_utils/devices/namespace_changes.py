@@ -35,7 +35,9 @@ def change(host, plans):
             elif found.action == "make":
                 _make(host, found.entry, undo, stays)
     except TestbedError as exc:
-        exc.details = exc.details + stays + undo.run()
+        exc.details = exc.details + stays
+        exc.changed = bool(stays)
+        undo.into(exc)
         raise exc
 
 
@@ -67,7 +69,8 @@ def _remove(host, found):
     except TestbedError as exc:
         undo = session.Undo()
         undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
-        exc.details = exc.details + (undo.run() if found.namespace.enabled else [])
+        if found.namespace.enabled:
+            undo.into(exc)
         raise exc
     if found.entry.region.labels != "used":
         host.run(["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it

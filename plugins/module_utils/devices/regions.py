@@ -284,7 +284,7 @@ def make(host, placed):
         if _left(host, wanted):
             undo = session.Undo()
             undo.add("the region of %s" % who, _remove_new, host, wanted)
-            exc.details = exc.details + undo.run()
+            undo.into(exc)
         raise exc
 
 
@@ -315,6 +315,7 @@ def _change(host, changes):
                     done.append("made before that, and kept: the region of %s" % identity.describe_all(placed.wanted.members))
     except TestbedError as exc:
         exc.details = exc.details + done
+        exc.changed = exc.changed or bool(done)
         raise exc
 
 

@@ -32,15 +32,14 @@ class Undo(object):
     def add(self, what, action, *arguments):
         self._steps.append((what, action, arguments))
 
-    def run(self):
-        """Lines saying what was undone, and what could not be."""
-        lines = []
+    def into(self, failure):
+        """Undo all of it; what was undone, and what could not be, is added to the failure's details, and what stays makes it ``changed``."""
         with signals.deferred():
             while self._steps:
                 what, action, arguments = self._steps.pop()
                 try:
                     action(*arguments)
-                    lines.append("undone: %s" % what)
+                    failure.details.append("undone: %s" % what)
                 except TestbedError as exc:
-                    lines.append("could not undo: %s: %s" % (what, exc.summary))
-        return lines
+                    failure.details.append("could not undo: %s: %s" % (what, exc.summary))
+                    failure.changed = True

@@ -215,7 +215,7 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0):
                 _add(host, entry, undo)
             proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
         except TestbedError as exc:
-            exc.details = exc.details + undo.run()
+            undo.into(exc)
             raise exc
     return policy, wanted
 
@@ -322,8 +322,7 @@ def _unbind_again(host, entry, driver):
     if dax.read(host, entry.device.name).driver != driver:
         return
     awake = [block for block in read_blocks(host, entry.blocks).values() if block.online] if driver == "kmem" else []
-    if len(awake) < len(entry.blocks):
-        online.take(host, [online.Step(block.id, "offline") for block in reversed(awake)])
+    online.take(host, [online.Step(block.id, "offline") for block in reversed(awake)])
     _unbind(host, entry)
 
 

@@ -115,6 +115,9 @@ def test_undo_goes_backwards_and_on():
     undo.add("first", done.append, 1)
     undo.add("second", fail)
     undo.add("third", done.append, 3)
-    assert undo.run() == ["undone: third", "could not undo: second: no way back", "undone: first"]
-    assert done == [3, 1]
-    assert undo.run() == []
+    failure, later = TestbedError("it failed", details=["first of all"]), TestbedError("it failed again")
+    undo.into(failure)
+    assert failure.details == ["first of all", "undone: third", "could not undo: second: no way back", "undone: first"]
+    assert (done, failure.changed) == ([3, 1], True)
+    undo.into(later)
+    assert (later.details, later.changed) == ([], False)

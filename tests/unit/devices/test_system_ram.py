@@ -225,13 +225,15 @@ def test_partial_capacity_is_an_error_and_stays(made):
     assert made.policies() == ("1", "online")
 
 
-def test_auto_online_by_someone_else(made):
-    """A udev rule puts new blocks online: the call ends in one message, and what it did is undone."""
+@pytest.mark.parametrize("count", [1, 8])
+def test_auto_online_by_someone_else(made, count):
+    """A udev rule puts new blocks online, one or all: the call ends in one message, and what it did is undone."""
     def udev():
-        if made.exists(MEMORY + "/memory370"):
-            made._change_block(370, "online")
+        for number in range(370, 370 + count):
+            if made.exists("%s/memory%d" % (MEMORY, number)):
+                made._change_block(number, "online")
     made.hooks[BIND] = udev
-    with pytest.raises(TestbedError, match="1 of its memory blocks went online by themselves.*auto-online policy was set by someone else"):
+    with pytest.raises(TestbedError, match="%d of its memory blocks went online by themselves.*auto-online policy was set by someone else" % count):
         system_ram.apply(made, wanted())
     assert made.dax_state() == {"dax0.0": (None, "1"), "dax1.0": (None, "1")}
     assert made.online() == {}
