@@ -116,8 +116,8 @@ def test_memory_that_appears_meanwhile_reaches_no_driver(controller, on_guest):
 
 # One page of data in the namespace, as its owner's program writes it; prints what is there afterwards.
 PAGE = """python3 -c 'import glob, mmap, os
-(path,) = glob.glob("/dev/dax*")
-with mmap.mmap(os.open(path, os.O_RDWR), 2 << 20) as page:
+(place,) = glob.glob("/sys/bus/dax/drivers/device_dax/dax*")
+with mmap.mmap(os.open("/dev/" + os.path.basename(place), os.O_RDWR), 2 << 20) as page:
     page[:8] = page[:8] if page[:8].strip(bytes(1)) else b"precious"
     print(page[:8].decode())'"""
 

@@ -79,4 +79,4 @@ def describe_all(devices):
 def _known(devices):
     if not devices:
         return "this machine has no CXL memory device at all (is cxl_pci loaded, and does the machine have CXL?)"
-    return "there are %s" % describe_all(devices)
+    return "there are %s" % describe_all(sorted(devices, key=lambda device: (device.serial, device.pci)))
