@@ -11,9 +11,7 @@ their three tasks is apart: three for a host, whatever the number of its devices
 """
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
 
 import online_blocks

@@ -210,7 +210,8 @@ class Host(object):
         running = None
         try:
             with signals.postponed():
-                running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL if given is None else subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                            env=dict(os.environ, LC_ALL="C", PATH=path), start_new_session=True)
             output, errors = running.communicate(None if given is None else given.encode("utf-8"), timeout=timeout)
         except subprocess.TimeoutExpired:

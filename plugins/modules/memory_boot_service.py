@@ -63,8 +63,7 @@ attributes:
   platform:
     platforms: linux
 seealso:
-  - plugin: memlab.testbed.memory_at_boot
-    plugin_type: role
+  - module: memlab.testbed.memory_blocks
 """
 
 EXAMPLES = r"""

@@ -50,7 +50,8 @@ def declare(controller):
 def restart(controller, definition, on_guest):
     """A function that starts the guest anew, from outside, and waits until its systemd has nothing more to do. Returns what systemd then calls it."""
     def again(**options):
-        done = controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=GUEST, state="restarted", timeout=400, **options)
+        done = controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=GUEST, state="restarted",
+                                 timeout=400, **options)
         assert done.code == 0, done.output
         return on_guest("systemctl is-system-running --wait")[1]
     return again
@@ -107,7 +108,8 @@ def test_a_device_that_is_gone_leaves_all_memory_offline(controller, declare, re
 
 def test_memory_that_appears_meanwhile_reaches_no_driver(controller, on_guest):
     """A region made by hand, after a boot on which the declaration did not hold: neither event nor bus binds its dax device."""
-    assert on_guest("cxl create-region -t ram -d decoder0.0 -m $(basename $(dirname $(grep -l '^0x1$' /sys/bus/cxl/devices/mem*/serial))) && udevadm settle")[0] == 0
+    memdev = "$(basename $(dirname $(grep -l '^0x1$' /sys/bus/cxl/devices/mem*/serial)))"
+    assert on_guest("cxl create-region -t ram -d decoder0.0 -m %s && udevadm settle" % memdev)[0] == 0
     found = controller.state(GUEST)
     assert found["devices"]["0x1"]["driver"] is None
     assert hot(found) == {}
@@ -167,6 +169,7 @@ def test_nothing_of_it_stays(controller, on_guest):
     before = controller.state(GUEST)
     steps = [controller.module(GUEST, "memory_boot_service", state="absent", check=check) for check in (True, False, False, True)]
     assert [done.result["changed"] for done in steps] == [True, True, False, False]
-    assert on_guest("find /etc /usr/local /run ! -path '/run/udev/*' -name '*memlab*' ! -name 'memlab-testbed*' ! -name '*memlab-testbed.conf'")[1] == "/run/memlab"
+    left = on_guest("find /etc /usr/local /run ! -path '/run/udev/*' -name '*memlab*' ! -name 'memlab-testbed*' ! -name '*memlab-testbed.conf'")[1]
+    assert left == "/run/memlab"
     assert on_guest("systemctl list-units --all --plain --no-legend 'memlab-*'") == (0, "")
     assert controller.state(GUEST) == before

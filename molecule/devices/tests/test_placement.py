@@ -54,7 +54,8 @@ def make_regions(controller, done, blocks):
 def make_namespace(controller, done):
     """A devdax namespace of the whole NVDIMM. Returns the address where its dax device begins."""
     done("pmem_namespace", "namespaces", *MADE)
-    yield next(start for start, device in controller.state(GUEST)["dax"].items() if device["driver"] == "device_dax")
+    (start,) = [start for start, device in controller.state(GUEST)["dax"].items() if device["driver"] == "device_dax"]
+    yield start
     done("pmem_namespace", "namespaces", dict(MADE[0], state="absent", allow_data_loss=True))
 
 

@@ -37,7 +37,8 @@ def test_a_memmap_on_the_device_is_refused_and_nothing_moves(guest):
 
 def test_a_region_of_volatile_memory_is_refused(guest):
     before = guest.shell("ls /sys/bus/cxl/devices")
-    guest.refusal(guest.module("cxl_region", regions=[{"memory_devices": ["0x3"]}]), "Linux 6.1.", "makes none of volatile CXL memory", "use Linux 6.3 or newer")
+    done = guest.module("cxl_region", regions=[{"memory_devices": ["0x3"]}])
+    guest.refusal(done, "Linux 6.1.", "makes none of volatile CXL memory", "use Linux 6.3 or newer")
     assert guest.shell("ls /sys/bus/cxl/devices") == before
 
 

@@ -76,7 +76,9 @@ def _declared(host):
 
 
 def apply(host, declared):
-    """Make the host's memory what is declared. Returns lines saying what there is now. Raises :class:`TestbedError`; nothing is online then that was not before.
+    """Make the host's memory what is declared. Returns lines saying what there is now.
+
+    Raises :class:`TestbedError`; nothing is online then that was not before.
 
     :arg declared: :class:`declared_file.Declared`.
     """

@@ -35,7 +35,8 @@ _UNSAID = (None, "", [], {})
 # nvdimms: handles or unique ids as written; soft_reserved: physical address; type of the CXL region, None for none; namespace: dict or None;
 # mode: system-ram, devdax, or None for a namespace that is no dax device; parts: list of dicts; size: bytes or None for all;
 # asked: the entry as it was written, without empty values
-Entry = collections.namedtuple("Entry", "position name identities members nvdimms soft_reserved type size namespace mode memmap parts zone amount allow_data_loss asked")
+Entry = collections.namedtuple("Entry", "position name identities members nvdimms soft_reserved type size namespace mode memmap parts zone amount "
+                               "allow_data_loss asked")
 
 # What each module is asked for, in the order of the modules.
 Plan = collections.namedtuple("Plan", "regions namespaces devices blocks")

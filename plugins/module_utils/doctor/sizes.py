@@ -36,8 +36,8 @@ def no_whole_block(readings):
                     "%s hold no whole memory block of %s, so the device cannot become system-ram"
                     % (mebibytes(device.size or 0), mebibytes(readings.block_size)),
                     readings.subject(device), _ranges(device) + [(BLOCK_SIZE, "%x" % readings.block_size)],
-                    "from where it starts, %s would do%s" % (mebibytes(needed), ", %s of them for the namespace's own metadata and alignment"
-                                                            % mebibytes(needed - enough + overhead) if overhead else ""))
+                    "from where it starts, %s would do" % mebibytes(needed)
+                    + (", %s of them for the namespace's own metadata and alignment" % mebibytes(needed - enough + overhead) if overhead else ""))
 
 
 def enough_for_a_block(start, block_size):

@@ -126,8 +126,11 @@ def test_entries_are_what_the_modules_would_be_given(collection, module, key, de
         assert option.get("required") or name in defaults and defaults[name] == option.get("default"), name
 
 
+KEY = st.sampled_from(["version", "wait", "memory_devices"]) | st.text(max_size=3)
+
+
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["version", "wait", "memory_devices"]) | st.text(max_size=3), inner)))
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner)))
 def test_any_text_is_a_declaration_or_an_error(value):
     for text in (json.dumps(value), json.dumps(value)[:-1], json.dumps(dict(declared(ONE)._asdict(), version=1, memory_devices=value))):
         try:

@@ -51,8 +51,8 @@ def test_a_divided_region():
     (entry,) = declaration.parse([{"soft_reserved": "0x240000000", "parts": [{"size": "512M", "memmap": "dram"}, {"size": "all", "mode": "devdax"}]}])
     assert declaration.memmaps(entry) == {"dram"}
     found = declaration.plan([entry.asked])
-    assert found.devices == [{"soft_reserved": "0x240000000", "parts": [{"size": "512M", "memmap": "dram", "mode": "system-ram"},
-                                                                          {"size": "all", "mode": "devdax"}]}]
+    divided = [{"size": "512M", "memmap": "dram", "mode": "system-ram"}, {"size": "all", "mode": "devdax"}]
+    assert found.devices == [{"soft_reserved": "0x240000000", "parts": divided}]
     assert len(found.blocks) == 1
 
 

@@ -73,8 +73,8 @@ def test_granularities(count, fine):
             interleave.check_granularity(count, "x")
 
 
-ROUTES = [("hb%d" % bridge, "rp%d%d" % (bridge, port)) + tail for bridge in range(2) for port in range(2) for tail in [(), ("dp%d%d0" % (bridge, port),),
-                                                                                                                    ("dp%d%d1" % (bridge, port),)]]
+ROUTES = [("hb%d" % bridge, "rp%d%d" % (bridge, port)) + tail for bridge in range(2) for port in range(2)
+          for tail in [(), ("dp%d%d0" % (bridge, port),), ("dp%d%d1" % (bridge, port),)]]
 
 
 @st.composite

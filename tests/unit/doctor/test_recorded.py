@@ -114,9 +114,10 @@ def test_no_recorded_machine_is_left_out():
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_findings(recorded, name):
     answer = recorded(name).ask()
-    found = [(entry["severity"], entry["finding"], ", ".join(str(part) for value in entry["subject"].values()
-                                                              for part in (value if isinstance(value, list) else [value])))
-             for entry in answer["findings"]]
+
+    def subject(entry):
+        return ", ".join(str(part) for value in entry["subject"].values() for part in (value if isinstance(value, list) else [value]))
+    found = [(entry["severity"], entry["finding"], subject(entry)) for entry in answer["findings"]]
     assert found == EXPECTED[name]
     assert answer["problems"] == len([entry for entry in found if entry[0] == "problem"])
 
