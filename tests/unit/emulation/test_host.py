@@ -102,6 +102,6 @@ def test_waiting_says_what_for():
 def test_an_error_in_words():
     error = TestbedError("it broke.", details=["first", 2], remedy="mend it")
     assert str(error) == "it broke: mend it\nfirst\n2"
-    assert error.fail_arguments() == {"msg": str(error), "summary": "it broke.", "details": ["first", "2"], "remedy": "mend it"}
+    assert error.fail_arguments() == {"msg": str(error), "summary": "it broke.", "details": ["first", "2"], "remedy": "mend it", "changed": False}
     assert str(TestbedError("it broke")) == "it broke"
     assert (errno_name(16), errno_name(99999)) == ("EBUSY", "errno 99999")
