@@ -177,6 +177,8 @@ def test_namespaces_that_are_too_small_for_memory(namespaces):
             name = entry["daxregion"]["devices"][0]["chardev"]
             if namespaces.shell.file("%s/%s/driver" % (DAX, name)).exists:
                 namespaces.leave_driver(name)
+            # daxctl has written it to new_id, by which kmem would take the next device of that name, too
+            namespaces.run("echo %s > /sys/bus/dax/drivers/kmem/remove_id" % name)
             namespaces.run("ndctl destroy-namespace -f %s" % entry["dev"])
         if region:
             dimm = json.loads(namespaces.run("ndctl list -D -b CXL"))[0]["dev"]
