@@ -15,7 +15,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv venv-dev pipeline ssh down check unit lint docs changelog sanity importer molecule test benchmarks build lock clean
+.PHONY: help venv venv-dev pipeline ssh down check unit explore lint docs changelog sanity importer molecule test benchmarks build lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,9 @@ check: lint docs changelog unit ## the fast tests
 
 unit: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp
 	$(BIN)/pytest
+
+explore: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast tests' generated cases, new ones each time
+	EXPLORE=1 $(BIN)/pytest -m hypothesis
 
 lint: $(VENV)/dev.stamp
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline

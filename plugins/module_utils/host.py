@@ -35,7 +35,11 @@ class Host(object):
             raise TestbedError("no directory %s to read a machine's state from" % self.root)
 
     def path(self, name):
-        """The file's place on our disk: ``/proc/meminfo`` -> ``<root>/proc/meminfo``."""
+        """The file's place on our disk: ``/proc/meminfo`` -> ``<root>/proc/meminfo``.
+
+        Names are made of what the kernel's files hold; in a damaged recording that may be a NUL, which no file's name has.
+        """
+        name = name.replace("\0", "\ufffd")
         return name if self.live else self.root + "/" + name.lstrip("/")
 
     # reading
@@ -50,6 +54,8 @@ class Host(object):
             return sorted(names) if ordered else names
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as exc:
+            raise TestbedError("cannot list %s (%s)" % (name, errno_name(exc.errno)))
 
     def read_bytes(self, name):
         """The whole file. Raises :class:`TestbedError` with the errno's name."""
