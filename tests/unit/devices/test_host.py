@@ -17,6 +17,7 @@ def test_a_name_with_nul_is_no_file(tmp_path):
 
 
 def test_a_name_too_long_to_list_is_an_error_in_words(tmp_path):
+    (tmp_path / "sys").mkdir()
     with pytest.raises(TestbedError) as refused:
         Host(str(tmp_path)).listdir("/sys/" + "x" * 300)
     assert "ENAMETOOLONG" in str(refused.value)
