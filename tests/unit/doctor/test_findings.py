@@ -341,7 +341,8 @@ FILES = ("/proc/iomem", "/proc/cpuinfo", "/proc/cmdline", "/proc/zoneinfo", CONF
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(strategies.sampled_from(FILES), strategies.text(max_size=40) | strategies.sampled_from(("", "\0", "0", "-1", "0x0", "1", "x:y", "99999999999", "x" * 300)))
+@given(strategies.sampled_from(FILES),
+       strategies.text(max_size=40) | strategies.sampled_from(("", "\0", "0", "-1", "0x0", "1", "x:y", "99999999999", "x" * 300)))
 def test_a_damaged_file_is_no_crash(unpacked, name, content):
     root = unpacked("pinned-6.12")
     path = pathlib.Path(str(root) + name)
