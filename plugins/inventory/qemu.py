@@ -73,6 +73,11 @@ options:
             description: Whether the kernel comes from the suite's backports.
             type: bool
             default: false
+          kernel_file:
+            description:
+              - Absolute path of a kernel's Debian package on the controller, in place of a kernel from the mirror. Not with C(loader=grub), where packages
+                are installed in the guest.
+            type: str
           loader:
             description:
               - What starts the kernel. V(qemu) does it itself, which is fast. V(grub) is started by firmware from the guest's own disk, as on a host, and

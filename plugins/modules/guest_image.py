@@ -30,6 +30,13 @@ options:
     description: Take the kernel from the suite's backports.
     type: bool
     default: false
+  kernel_file:
+    description:
+      - A kernel's Debian package (C(linux-image-*.deb)) on the controller, in place of one from the mirror. The image has its modules, and is made anew
+        when the package's content is another.
+      - Excludes O(kernel_package), O(backports_kernel), O(loader=grub) and O(tuned=false).
+    type: path
+    version_added: "0.1.0"
   disk_size:
     description: Size of the root file system, a number with M or G. The file is sparse.
     type: str
@@ -78,6 +85,11 @@ EXAMPLES = r"""
   memlab.testbed.guest_image:
     suite: trixie
     backports_kernel: true
+
+- name: An image with a kernel of one's own
+  memlab.testbed.guest_image:
+    suite: bookworm
+    kernel_file: ~/kernels/linux-image-6.1.192_amd64.deb
 """
 
 RETURN = r"""
@@ -106,6 +118,7 @@ def main():
             "packages": {"type": "list", "elements": "str", "default": []},
             "kernel_package": {"type": "str"},
             "backports_kernel": {"type": "bool", "default": False},
+            "kernel_file": {"type": "path"},
             "disk_size": {"type": "str", "default": "4G"},
             "loader": {"type": "str", "choices": ["qemu", "grub"], "default": "qemu"},
             "tuned": {"type": "bool", "default": True},
@@ -117,14 +130,17 @@ def main():
         disk_size = sizes.parse_size(asked["disk_size"])
     except ValueError as exc:
         module.fail_json(msg="disk_size: %s" % exc)
-    wanted = image.inputs(asked["suite"], asked["packages"], asked["kernel_package"], asked["backports_kernel"], disk_size, asked["tuned"],
-                          asked["loader"])
+    try:
+        wanted = image.inputs(asked["suite"], asked["packages"], asked["kernel_package"], asked["backports_kernel"], disk_size, asked["tuned"],
+                              asked["loader"], asked["kernel_file"])
+    except TestbedError as exc:
+        module.fail_json(**exc.fail_arguments())
     if module.check_mode:
         found = image.manifest(image.directory(wanted))
         module.exit_json(changed=found is None, directory=image.directory(wanted), **({} if found is None else {"manifest": found}))
     try:
         with signals.as_errors():
-            changed, directory, manifest = image.ensure(Host(), wanted)
+            changed, directory, manifest = image.ensure(Host(), wanted, asked["kernel_file"])
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
     module.exit_json(changed=changed, directory=directory, manifest=manifest)

@@ -21,7 +21,7 @@ import tempfile
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_disk, guest_tree, kernel_image, locks
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import images_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 
 # To be counted up when an image made from the same inputs would come out different.
 RECIPE = 1
@@ -43,7 +43,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?"
 _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
 
 
-def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk_size=4 * G, tuned=True, loader="qemu"):
+def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk_size=4 * G, tuned=True, loader="qemu", kernel_file=None):
     """Everything that an image depends on, as JSON types.
 
     :arg suite: Debian suite.
@@ -53,7 +53,8 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     :arg disk_size: bytes of the root file system; it is sparse.
     :arg loader: ``qemu``, which starts the kernel itself, or ``grub``.
     :arg tuned: ``False`` leaves services, initrd and boot parameters as Debian has them: the yardstick for boot times.
-    Raises :class:`TestbedError` for a suite or a package that cannot be one.
+    :arg kernel_file: path of a kernel's Debian package, in place of one from the mirror; its digest is what the image depends on.
+    Raises :class:`TestbedError` for a suite or a package that cannot be one, and for a kernel file that cannot be read or used.
     """
     if not _SUITE.fullmatch(suite):
         raise TestbedError("%.60r is not the name of a Debian suite" % (suite,))
@@ -77,7 +78,31 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
         if loader == "grub":
             parts += [repr((grub_disk.early_overlay(), list(grub_disk.hooks()))).encode("utf-8")]
         found["tuning"] = hashlib.sha256(b"\0".join(parts)).hexdigest()
+    if kernel_file:
+        if kernel_package or backports_kernel:
+            raise TestbedError("a kernel file and a kernel from the mirror exclude each other", remedy="leave out kernel_package and backports_kernel")
+        if loader == "grub" or not tuned:
+            raise TestbedError("a kernel file is for guests that QEMU starts by the testbed's initrd",
+                               remedy="install the package in the guest, with the role memlab.testbed.kernel_install")
+        found["kernel_file"] = _digest_of_package(kernel_file)
+        found["kernel_package"] = None
     return found
+
+
+def _digest_of_package(path):
+    found = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            part = stream.read(1 << 20)
+            # deb(5)
+            if not part.startswith(b"!<arch>\ndebian-binary"):
+                raise TestbedError("%s is not a Debian package" % path, remedy="name the kernel's linux-image package")
+            while part:
+                found.update(part)
+                part = stream.read(1 << 20)
+    except OSError as exc:
+        raise TestbedError("cannot read the kernel file %s (%s)" % (path, errno_name(exc.errno)))
+    return found.hexdigest()
 
 
 def _overlay(loader):
@@ -102,8 +127,11 @@ def manifest(path):
         return None
 
 
-def ensure(host, wanted):
-    """Build the image unless it is there. Returns (changed, directory, manifest). Raises :class:`TestbedError`."""
+def ensure(host, wanted, kernel_file=None):
+    """Build the image unless it is there. Returns (changed, directory, manifest). Raises :class:`TestbedError`.
+
+    :arg kernel_file: the path that ``wanted`` has the digest of.
+    """
     place = directory(wanted)
     found = manifest(place)
     if found is not None:
@@ -116,7 +144,7 @@ def ensure(host, wanted):
                 return False, place, found
             _need_space(images_directory())
             with _work_directory(place) as work:
-                found = _build(host, wanted, work)
+                found = _build(host, wanted, work, kernel_file)
                 shutil.rmtree(place, ignore_errors=True)
                 os.rename(os.path.join(work, "image"), place)
     except OSError as exc:
@@ -141,11 +169,13 @@ def _work_directory(place):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _build(host, wanted, work):
+def _build(host, wanted, work, kernel_file):
     image, tree, archive = os.path.join(work, "image"), os.path.join(work, "tree"), os.path.join(work, "root.tar")
     os.mkdir(image)
     os.mkdir(tree)
     try:
+        if kernel_file:
+            _unpack_kernel(host, kernel_file, os.path.join(work, "kernel"))
         host.run(_mmdebstrap(wanted, work, archive), timeout=1800)
         # Without root, fakeroot remembers who owns what between unpacking and packing.
         fakeroot = [] if os.geteuid() == 0 else ["fakeroot", "-i", os.path.join(work, "owners"), "-s", os.path.join(work, "owners"), "--"]
@@ -153,6 +183,9 @@ def _build(host, wanted, work):
             open(os.path.join(work, "owners"), "w", encoding="ascii").close()
         host.run(fakeroot + ["tar", "--extract", "--numeric-owner", "--exclude=./dev/*", "--file", archive, "--directory", tree], timeout=600)
         os.unlink(archive)
+        if kernel_file:
+            for part in ("boot", "usr/lib/modules"):
+                host.run(fakeroot + ["cp", "--archive", "--no-preserve=ownership", os.path.join(work, "kernel", part), os.path.join(tree, os.path.dirname(part))])
         release = _kernel_release(tree)
         _kernel_and_initrd(host, wanted, tree, release, image, work)
         found = {"inputs": wanted, "kernel": release, "packages": _packages(tree),
@@ -176,6 +209,17 @@ def _build(host, wanted, work):
     return found
 
 
+def _unpack_kernel(host, package, place):
+    """The package's files below ``place``. Packages made before Debian 13 have ``/lib`` apart from ``/usr/lib``."""
+    host.run(["dpkg-deb", "--extract", package, place], timeout=120)
+    if not os.path.isdir(os.path.join(place, "usr/lib/modules")) and os.path.isdir(os.path.join(place, "lib/modules")):
+        os.makedirs(os.path.join(place, "usr/lib"), exist_ok=True)
+        os.rename(os.path.join(place, "lib/modules"), os.path.join(place, "usr/lib/modules"))
+    for part in ("boot", "usr/lib/modules"):
+        if not os.path.isdir(os.path.join(place, part)):
+            raise TestbedError("%s holds no kernel with its modules: it has no /%s" % (package, part), remedy="name the kernel's linux-image package")
+
+
 def _explained(failure, suite):
     """A failure of mmdebstrap in words, where what apt said is known; any other as it is."""
     said = str(failure)
@@ -197,7 +241,7 @@ def _mmdebstrap(wanted, work, archive):
     packages = ["?exact-name(%s)" % name if name in NOT_EVERYWHERE else name for name in wanted["packages"]]
     # Not --quiet: it takes apt's errors away with it.
     argv = ["mmdebstrap", "--variant=apt", "--format=tar", "--mode=" + ("root" if os.geteuid() == 0 else "unshare"),
-            "--include=" + ",".join(packages + [wanted["kernel_package"]])]
+            "--include=" + ",".join(packages + ([wanted["kernel_package"]] if wanted["kernel_package"] else []))]
     argv += ["--dpkgopt=path-exclude=" + pattern for pattern in _EXCLUDED]
     if wanted["backports_kernel"]:
         argv += ["--setup-hook=" + hook for hook in _backports_hooks(suite)]

@@ -21,6 +21,7 @@ LABEL_AREA_LEAST = 128 * K
 LABEL_AREA = 256 * K
 
 _package = schema.matching(r"[a-z0-9][a-z0-9+.-]+", "a package name")
+_kernel_file = schema.matching(r"(/|~/)[^\0\n]*\.deb", "the absolute path of a Debian package")
 _suite = schema.matching(r"[a-z][a-z0-9.-]*", "a suite")
 _group = schema.matching(r"[A-Za-z_][A-Za-z0-9_]*", "a group name: letters, digits and _")
 _kernel_parameter = schema.matching(r"[!#-~]+", "one kernel parameter without blanks and quotes")
@@ -34,6 +35,8 @@ class Image:
     packages: Annotated[List[str], schema.list_of(_package)] = field(default_factory=list)
     kernel_package: Annotated[Optional[str], _package] = None
     backports_kernel: Annotated[bool, schema.boolean] = False
+    # A kernel's Debian package on the controller, in place of one from the mirror.
+    kernel_file: Annotated[Optional[str], _kernel_file] = None
     # What starts the kernel: QEMU itself, or GRUB from the guest's own disk.
     loader: Annotated[str, schema.one_of("qemu", "grub")] = "qemu"
 

@@ -71,12 +71,11 @@ def _supported(host, geometry, release, parameter):
     if parameter == "N":
         return False, "the kernel was booted without memory_hotplug.memmap_on_memory=1"
     devices = host.listdir(DAX)
-    if devices:
-        asks = any(host.exists("%s/%s/memmap_on_memory" % (DAX, name)) for name in devices)
-    else:
-        asks = version(release) >= FIRST_WITH_KNOB
-    if not asks:
+    if devices and not any(host.exists("%s/%s/memmap_on_memory" % (DAX, name)) for name in devices):
         return False, "dax/kmem of this kernel never asks for it: its knob memmap_on_memory came with Linux %d.%d" % FIRST_WITH_KNOB
+    if not devices and version(release) < FIRST_WITH_KNOB:
+        # an older one can have been given the knob
+        return None, "there is no dax device to show a knob memmap_on_memory, which came with Linux %d.%d" % FIRST_WITH_KNOB
     if not geometry.struct_page:
         return None, "the size of struct page is not known"
     if geometry.memmap % x86_64.PMD_SIZE:

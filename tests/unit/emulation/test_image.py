@@ -224,3 +224,62 @@ def test_an_image_has_one_kernel(tmp_path):
         (tmp_path / "boot" / ("vmlinuz-" + release)).write_text("", encoding="ascii")
     with pytest.raises(TestbedError, match="the image has 2 kernels .6.1, 6.12., not one"):
         image._kernel_release(str(tmp_path))
+
+
+DEB = b"!<arch>\ndebian-binary   0           0     0     100644  4         `\n2.0\n"
+
+
+@pytest.fixture(name="deb")
+def a_package(tmp_path):
+    """A real package with the given files, made by dpkg-deb."""
+    def make(*files):
+        root = tmp_path / "package"
+        for name in files:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(name, encoding="ascii")
+        (root / "DEBIAN").mkdir(parents=True)
+        (root / "DEBIAN/control").write_text("Package: linux-image-6.1.192\nVersion: 1\nArchitecture: amd64\nMaintainer: a <a@b>\nDescription: a kernel\n",
+                                             encoding="ascii")
+        path = tmp_path / "kernel.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(root), str(path)], check=True, capture_output=True)
+        return str(path)
+    return make
+
+
+def test_a_kernel_file_counts_by_its_content(tmp_path):
+    paths = [tmp_path / name for name in ("one.deb", "same.deb", "other.deb")]
+    for path, tail in zip(paths, (b"a", b"a", b"b")):
+        path.write_bytes(DEB + tail)
+    one, same, other = (image.digest(image.inputs("bookworm", kernel_file=str(path))) for path in paths)
+    assert one == same != other and one != image.digest(image.inputs("bookworm"))
+    argv = image._mmdebstrap(image.inputs("bookworm", kernel_file=str(paths[0])), str(tmp_path), str(tmp_path / "root.tar"))
+    assert not [word for word in argv if "linux-image" in word]
+
+
+@pytest.mark.parametrize("changed, said", [
+    ({"kernel_package": "linux-image-amd64"}, "exclude each other"), ({"backports_kernel": True}, "exclude each other"),
+    ({"loader": "grub"}, "starts by the testbed's initrd"), ({"tuned": False}, "starts by the testbed's initrd"),
+])
+def test_what_a_kernel_file_excludes(tmp_path, changed, said):
+    (tmp_path / "kernel.deb").write_bytes(DEB)
+    with pytest.raises(TestbedError, match=said):
+        image.inputs("bookworm", kernel_file=str(tmp_path / "kernel.deb"), **changed)
+
+
+def test_a_file_that_is_no_kernel_package(tmp_path, cache, instead, deb):
+    instead("mmdebstrap", "exit 9")
+    with pytest.raises(TestbedError, match="cannot read the kernel file .*absent.deb \\(ENOENT\\)"):
+        image.inputs("bookworm", kernel_file=str(tmp_path / "absent.deb"))
+    (tmp_path / "vmlinux.deb").write_bytes(b"\x7fELF")
+    with pytest.raises(TestbedError, match="vmlinux.deb is not a Debian package"):
+        image.inputs("bookworm", kernel_file=str(tmp_path / "vmlinux.deb"))
+    headers = deb("usr/src/linux-headers/Makefile")
+    with pytest.raises(TestbedError, match="kernel.deb holds no kernel with its modules: it has no /boot"):
+        image.ensure(Host(), image.inputs("bookworm", kernel_file=headers), headers)
+    assert left(cache) == []
+
+
+@pytest.mark.parametrize("modules", ["lib/modules/6.1.192/modules.dep", "usr/lib/modules/6.1.192/modules.dep"])
+def test_the_kernel_file_is_unpacked_to_where_the_image_has_its_modules(tmp_path, deb, modules):
+    image._unpack_kernel(Host(), deb("boot/vmlinuz-6.1.192", modules), str(tmp_path / "out"))
+    assert (tmp_path / "out/boot/vmlinuz-6.1.192").exists() and (tmp_path / "out/usr/lib/modules/6.1.192/modules.dep").exists()

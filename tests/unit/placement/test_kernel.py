@@ -33,7 +33,7 @@ def make_kernel(tmp_path):
 @pytest.mark.parametrize("options, geometry, words", [
     ({"parameter": None}, GEOMETRY, "CONFIG_MHP_MEMMAP_ON_MEMORY"),
     ({"parameter": "N"}, GEOMETRY, "booted without"),
-    ({"release": "6.1.0"}, GEOMETRY, "never asks"),
+    ({"release": "6.1.0", "dax": False}, GEOMETRY, "never asks"),
     ({"dax": False}, GEOMETRY, "never asks"),
     ({}, GEOMETRY._replace(struct_page=56), "not a multiple of 2M"),
     ({}, GEOMETRY._replace(pageblock=1024), "not a multiple of a pageblock of 1024"),
@@ -49,6 +49,11 @@ def test_why_not(kernel_of, options, geometry, words):
 def test_why(kernel_of, options, geometry):
     facts = kernel.describe(kernel_of(**options), geometry)
     assert (facts["supported"], facts["why_not"]) == (True, None)
+
+
+def test_an_older_kernel_can_have_been_given_the_knob(kernel_of):
+    facts = kernel.describe(kernel_of(release="6.1.0"), GEOMETRY)
+    assert facts["supported"] is None and "no dax device to show a knob" in facts["why_not"]
 
 
 def test_supported_cannot_be_told_without_the_size_of_struct_page(kernel_of):
