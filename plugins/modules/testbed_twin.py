@@ -127,6 +127,10 @@ hosts:
       description: The twin's name.
       returned: success
       type: str
+    has:
+      description: What the twin has, in words.
+      returned: success
+      type: str
     scaled:
       description: Each C(what) that differs in size or name, on the C(host) and on the C(twin).
       returned: success

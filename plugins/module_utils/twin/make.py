@@ -32,13 +32,24 @@ def make(path, testbed, hosts, capacity, memory, cpus, image, strict=False):
         if name != host["name"]:
             twin.unexpressed.append(Unexpressed("the name %s" % host["name"], "inventory", "the twin is called %s" % name))
         twins.append((host["name"], name, twin))
-        answers.append({"host": host["name"], "guest": name, "scaled": twin.scaled, "not_expressed": [asdict(entry) for entry in twin.unexpressed],
+        answers.append({"host": host["name"], "guest": name, "has": has(twin.guest), "scaled": twin.scaled, "not_expressed": [asdict(entry) for entry in twin.unexpressed],
                         "declared_from": source, VARIABLE: twin.guest["vars"].get(VARIABLE, [])})
     if strict:
         _refuse(twins)
     text = render.render(testbed, twins)
     testbed_file.parse(text, path)
     return text, answers
+
+
+def has(guest):
+    """What a guest has, in words."""
+    cxl, nodes = guest.get("cxl", {}), len(guest["numa"]["nodes"])
+    ports = [port for bridge in cxl.get("host_bridges", ()) for port in bridge["root_ports"]]
+    slots = [inner for port in ports for inner in (port["switch"]["downstream_ports"] if "switch" in port else [port])]
+    counted = ((nodes, "node"), (len(cxl.get("host_bridges", ())), "host bridge"), (sum("switch" in port for port in ports), "switch"),
+               (len(cxl.get("memory_devices", ())), "memory device"), (sum("device" not in slot for slot in slots), "empty port"),
+               (len(cxl.get("windows", ())), "memory window"), (len(guest.get("nvdimms", ())), "NVDIMM"))
+    return ", ".join("%d %s%s" % (count, word, "" if count == 1 else "es" if word.endswith("ch") else "s") for count, word in counted if count)
 
 
 def _twin(host, capacity, memory, cpus, image):
