@@ -35,9 +35,10 @@ def scaled(size, by, unit):
 
 def shares(counts, budget):
     """``counts`` as they are if ``budget`` allows, else that many in proportion, each at least 1 that was not 0."""
-    total = sum(counts)
-    if total <= budget:
+    if sum(counts) <= budget:
         return list(counts)
-    found = [max(1, count * budget // total) if count else 0 for count in counts]
-    spare = budget - sum(found)
-    return [count + spare if spare > 0 and index == counts.index(max(counts)) else count for index, count in enumerate(found)]
+    there = [count for count in counts if count]
+    beyond, rest = sum(there) - len(there), max(0, budget - len(there))
+    found = [1 + (count - 1) * rest // beyond if count else 0 for count in counts]
+    found[counts.index(max(counts))] += max(0, budget - sum(found))
+    return found
