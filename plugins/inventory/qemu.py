@@ -18,7 +18,7 @@ description:
   - Nothing is cached.
   - Every guest is in the groups C(testbed) and C(testbed_NAME), where C(NAME) is the testbed's name with C(_) for C(-), and in the groups it declares.
   - Sizes are bytes, or a number with K, M, G or T (powers of 1024).
-  - Names start with a small letter and go on with small letters, digits, C(_) and C(-). Names of bridges, ports, switches and devices are
+  - Names start with a small letter and go on with small letters, digits, C(_) and C(-), guests' names with single dots, too. Names of bridges, ports, switches and devices are
     different from each other within a guest.
 options:
   plugin:
@@ -145,6 +145,11 @@ options:
                 description: Bytes per second, a multiple of 1M.
                 type: str
                 required: true
+          distances:
+            description: A row for each node, of its distances to all nodes, 10 to itself. By default 20 to every other.
+            type: list
+            elements: list
+            default: []
       cxl:
         description: CXL topology.
         type: dict

@@ -117,6 +117,9 @@ def _nodes(guest):
         if guest.numa.hmat:
             options.append("initiator=%d" % _initiator(guest, index))
         arguments += ["-numa", ",".join(options)]
+    for source, row in enumerate(guest.numa.distances):
+        for target, distance in enumerate(row):
+            arguments += ["-numa", "dist,src=%d,dst=%d,val=%d" % (source, target, distance)]
     for entry in guest.numa.hmat:
         common = "hmat-lb,initiator=%d,target=%d,hierarchy=memory,data-type=access-" % (entry.initiator, entry.target)
         arguments += ["-numa", "%slatency,latency=%d" % (common, entry.latency)]

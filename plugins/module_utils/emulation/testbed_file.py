@@ -17,6 +17,10 @@ SUFFIXES = (".qemu.yml", ".qemu.yaml")
 # Ansible gives some of these names a meaning of its own, testbed is the group of all guests, the others are files beside the guests' directories.
 RESERVED = ("all", "ungrouped", "localhost", "testbed", "keys", "known_hosts", "id_ed25519", "warm")
 
+# A host's name may have dots, as an inventory has them.
+GUEST_NAME = r"[a-z][a-z0-9_-]*([.][a-z0-9_-]+)*"
+guest_name = schema.matching(GUEST_NAME, "a guest's name: a small letter, then small letters, digits, _, - or single dots")
+
 
 @dataclass(frozen=True)
 class Testbed:
@@ -44,7 +48,11 @@ def load(path, physical_memory=None):
     Raises :class:`TestbedError`: one line that names the file and, where they apply, the guest and the key path.
     """
     path = os.path.abspath(path)
-    text = Host().read_bytes(path)
+    return parse(Host().read_bytes(path), path, physical_memory)
+
+
+def parse(text, path, physical_memory=None):
+    """As :func:`load`, of a file's text that may not be there yet."""
     file_name = os.path.basename(path)
     place = file_name
     try:
@@ -54,7 +62,7 @@ def load(path, physical_memory=None):
         guests = {}
         for name, value in declared.guests.items():
             where = schema.below("guests", name)
-            if schema.name(name, where) in RESERVED:
+            if guest_name(name, where) in RESERVED:
                 raise schema.Refused(where, "%s is a name that Ansible or the testbed uses itself" % name)
             value = {} if value is None else schema.mapping(value, where)
             place = "%s: guest %s" % (file_name, name)

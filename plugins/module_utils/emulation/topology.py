@@ -64,6 +64,8 @@ class Figures:
 class Numa:
     nodes: Annotated[List[Node], schema.list_of(schema.record(Node))] = field(default_factory=list)
     hmat: Annotated[List[Figures], schema.list_of(schema.record(Figures))] = field(default_factory=list)
+    # A row for each node, of its distances to all nodes; empty for 10 to itself and 20 to others.
+    distances: Annotated[List[List[int]], schema.list_of(schema.list_of(schema.whole(10, 254)))] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def check(guest, physical_memory=None):
 
     :arg physical_memory: bytes of RAM of the machine that is to run the guest; ``None`` leaves that out.
     """
-    for examine in (names, loader, processors, memory, figures, memory_devices, ports, buses, windows, nvdimms, address_space):
+    for examine in (names, loader, processors, memory, distances, figures, memory_devices, ports, buses, windows, nvdimms, address_space):
         for where, message in examine(guest):
             raise Refused(where, message)
     needed = resident_memory(guest)
@@ -118,6 +118,20 @@ def memory(guest):
     if (guest.slots > 0) != (guest.max_memory > guest.memory):
         yield "slots", "DIMM headroom needs both: slots (%d) and a max_memory (%s) beyond memory (%s)" % (
             guest.slots, format_size(guest.max_memory), format_size(guest.memory))
+
+
+def distances(guest):
+    rows, count = guest.numa.distances, len(guest.numa.nodes)
+    if rows and len(rows) != count:
+        yield "numa.distances", "there are %d rows, and the guest has %d node%s" % (len(rows), count, "" if count == 1 else "s")
+    for index, row in enumerate(rows):
+        where = "numa.distances[%d]" % index
+        if len(row) != count:
+            yield where, "there are %d distances, and the guest has %d node%s" % (len(row), count, "" if count == 1 else "s")
+        for other, distance in enumerate(row):
+            # hw/core/numa.c: validate_numa_distance; 10 is a node's distance to itself and no other's
+            if (distance == 10) != (other == index):
+                yield "%s[%d]" % (where, other), "%d is not a distance from node %d to node %d: 10 is a node's to itself" % (distance, index, other)
 
 
 def figures(guest):

@@ -73,8 +73,9 @@ def test_a_definition_is_plain_data(load, complete):
     (MINIMAL.replace("guests", "guest"), "lab.qemu.yml: guest: unknown key; did you mean guests?"),
     (MINIMAL.replace("{a: }", "{}"), "lab.qemu.yml: guests: none is declared"),
     (MINIMAL.replace("a:", "localhost:"), "lab.qemu.yml: guests.localhost: localhost is a name that Ansible or the testbed uses itself"),
-    (MINIMAL.replace("a:", "Host:"), "lab.qemu.yml: guests.Host: 'Host' is not a name: a small letter, then small letters, digits, _ or -"),
-    (MINIMAL.replace("a:", "1:"), "lab.qemu.yml: guests.1: 1 is not a name: a small letter, then small letters, digits, _ or -"),
+    (MINIMAL.replace("a:", "Host:"), "lab.qemu.yml: guests.Host: 'Host' is not a guest's name: a small letter, then small letters, digits, _, - or single dots"),
+    (MINIMAL.replace("a:", "1:"), "lab.qemu.yml: guests.1: 1 is not a guest's name: a small letter, then small letters, digits, _, - or single dots"),
+    (MINIMAL.replace("a: ", "a..b: "), "lab.qemu.yml: guests.'a..b': 'a..b' is not a guest's name"),
     (MINIMAL.replace("a: ", "a: 3"), "lab.qemu.yml: guests.a: 3 is not a mapping"),
     (MINIMAL.replace("a: ", "a: {vars: &v {x: *v}}"), "lab.qemu.yml: guest a: nested too deeply, or within itself"),
     (MINIMAL.replace("a: ", "a: {vars: {x: 2026-01-01}}"),
@@ -132,3 +133,7 @@ def test_a_changed_testbed_is_valid_or_refused_in_one_line(load, complete, chang
     for guest in testbed.guests.values():
         qemu_arguments.machine_arguments(guest, "/state")
         json.dumps(dataclasses.asdict(guest))
+
+
+def test_a_guest_can_have_the_name_of_a_host(load):
+    assert list(load(MINIMAL.replace("a:", "node-1.lab.example.org:")).guests) == ["node-1.lab.example.org"]

@@ -89,6 +89,45 @@ def test_of_the_kernel_and_its_modules_only_what_is_about_memory_devices(machine
     assert b"secret" not in b"".join(files.values())
 
 
+def test_firmware_tables_are_recorded_where_they_are_what_they_say(machine, recorder):
+    root, host = machine()
+    tables = root / "sys/firmware/acpi/tables"
+    tables.mkdir(parents=True)
+    whole = b"CEDT" + (36).to_bytes(4, "little") + bytes(28)
+    for name, content in (("CEDT", whole), ("SRAT", whole), ("HMAT", b"HMAT" + (99).to_bytes(4, "little") + bytes(28)), ("NFIT", b"NFIT" + whole[4:])):
+        (tables / name).write_bytes(content)
+    files = recorder.record(host).files
+    assert {name: files["/sys/firmware/acpi/tables/" + name] for name in ("CEDT", "SRAT", "HMAT", "NFIT")} == {
+        "CEDT": whole, "SRAT": b"", "HMAT": b"", "NFIT": b""}
+
+
+def test_below_a_cxl_host_bridge_every_port_is_recorded_and_elsewhere_none(machine, recorder):
+    root, host = machine()
+    devices = root / "sys/devices"
+    (devices / "LNXSYSTM:00/ACPI0016:00").mkdir(parents=True)
+    (devices / "LNXSYSTM:00/ACPI0016:00/uid").write_text("12\n")
+    (devices / "LNXSYSTM:00/ACPI0016:00/physical_node").symlink_to("../../pci0000:0c")
+    (root / "sys/bus/acpi/devices").mkdir(parents=True)
+    (root / "sys/bus/acpi/devices/ACPI0016:00").symlink_to("../../../devices/LNXSYSTM:00/ACPI0016:00")
+    (root / "sys/bus/pci/devices").mkdir(parents=True)
+    for place in ("pci0000:0c/0000:0c:00.0", "pci0000:00/0000:00:01.0"):
+        (devices / place).mkdir(parents=True)
+        (devices / place / "class").write_text("0x060400\n")
+        (devices / place / "config").write_text("secret")
+        (root / "sys/bus/pci/devices" / place[-12:]).symlink_to("../../../devices/" + place)
+    recording = recorder.record(host)
+    assert recording.files["/sys/devices/LNXSYSTM:00/ACPI0016:00/uid"] == b"12\n"
+    assert recording.links["/sys/devices/LNXSYSTM:00/ACPI0016:00/physical_node"] == "../../pci0000:0c"
+    assert [name for name in recording.files if "/pci0000" in name] == ["/sys/devices/pci0000:0c/0000:0c:00.0/class"]
+
+
+def test_the_declaration_for_the_next_boot_is_recorded(machine, recorder):
+    root, host = machine()
+    (root / "etc/memlab").mkdir(parents=True)
+    (root / "etc/memlab/memory.json").write_text("{}")
+    assert recorder.record(host).files["/etc/memlab/memory.json"] == b"{}"
+
+
 def test_the_bundle_runs_alone(machine, recorder, tmp_path):
     root, host = machine()
     recorder.bundle(str(tmp_path / "record.pyz"))

@@ -1,0 +1,58 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filter: what a rehearsal proved."""
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rehearsal_summary
+short_description: Say what a rehearsal proved, and what it could not
+version_added: "0.2.0"
+author:
+  - memlab.testbed contributors (@memlab)
+description:
+  - Puts together what M(memlab.testbed.testbed_twin) said of the twins and how the rehearsed playbook ended.
+
+positional: playbook, failure
+options:
+  _input:
+    description: RV(memlab.testbed.testbed_twin#module:hosts).
+    type: list
+    elements: dict
+    required: true
+  playbook:
+    description: What was rehearsed.
+    type: str
+    required: true
+  failure:
+    description: What failed, empty for nothing.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ (twins.hosts | memlab.testbed.rehearsal_summary('memlab.testbed.provision')).text }}"
+"""
+
+RETURN = r"""
+_value:
+  description: C(playbook), C(failure), C(hosts) (each C(host), C(guest), C(proved), C(not_proved)), and the same as C(text).
+  type: dict
+"""
+
+from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
+from ansible_collections.memlab.testbed.plugins.module_utils.twin import summary as twin_summary
+
+
+def rehearsal_summary(hosts, playbook, failure=""):
+    return twin_summary.summary(plain(hosts), str(playbook), str(failure))
+
+
+
+class FilterModule(object):
+    """The filter of this file."""
+
+    def filters(self):
+        return {"rehearsal_summary": rehearsal_summary}

@@ -1,0 +1,30 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a rehearsal proved, and what it could not."""
+from __future__ import annotations
+
+
+def summary(hosts, playbook, failure):
+    """``{playbook, failure, hosts: [{host, guest, proved, not_proved}], text}``. :arg hosts: as testbed_twin answers. :arg failure: empty for none."""
+    found = []
+    for host in hosts:
+        count = len(host["memory_devices"])
+        proved = [] if failure else ["%s ran to its end on %s" % (playbook, host["has"])]
+        if count and not failure:
+            proved.append("%d declared memory device%s (%s) %s accepted" % (
+                count, "" if count == 1 else "s", host["declared_from"], "was" if count == 1 else "were"))
+        not_proved = ["%s: %s, rehearsed with %s" % (entry["what"], entry["host"], entry["twin"]) for entry in host["scaled"]]
+        not_proved += ["%s: %s" % (entry["what"], entry["consequence"]) for entry in host["not_expressed"]]
+        found.append({"host": host["host"], "guest": host["guest"], "proved": proved, "not_proved": not_proved})
+    return {"playbook": playbook, "failure": failure, "hosts": found, "text": _text(found, playbook, failure)}
+
+
+def _text(hosts, playbook, failure):
+    lines = ["Rehearsal of %s on %d twin%s: %s" % (playbook, len(hosts), "" if len(hosts) == 1 else "s",
+                                                   "FAILED (%s)" % failure if failure else "went well")]
+    for host in hosts:
+        lines += ["", host["host"]]
+        lines += ["  proved      %s" % line for line in host["proved"]]
+        lines += ["  not proved  %s" % line for line in host["not_proved"] or ["times, and what only load or failing hardware shows"]]
+    return "\n".join(lines)
