@@ -115,7 +115,9 @@ def _debian(host, wanted, directory, look_only):
 def _candidate(host, full):
     """(sha256, file name) of the package that apt would download, out of its verified lists."""
     said = []
-    code = host.stream(["apt-get", "download", "--print-uris", full], said.append)
+    # it says nothing of a package that lies in the directory already
+    with tempfile.TemporaryDirectory(prefix="memlab-") as empty:
+        code = host.stream(["apt-get", "download", "--print-uris", full], said.append, directory=empty)
     found = [re.fullmatch(r"'[^']*' (\S+) \d+ SHA256:([0-9a-f]{64})", line) for line in said]
     found = [match for match in found if match]
     if code != 0 or len(found) != 1:

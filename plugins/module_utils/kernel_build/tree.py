@@ -162,9 +162,8 @@ def _failure(patch, said, fuzz):
             where = (1, "hunk 1 is in the source already")
         elif line.startswith("can't find file to patch"):
             where = (1, "hunk 1, the source has no such file")
-        elif "already exists" in line:
-            name = re.search(r"the file (.*), which already", line).group(1) if ", which already" in line else name
-            where = (1, "hunk 1, the file exists already")
+        elif line.startswith("The next patch would create the file "):
+            name, where = line[len("The next patch would create the file "):].rstrip(","), (1, "hunk 1, the file exists already")
         if where:
             break
     headers = [change.hunks for change in changes if name in change.names()]
