@@ -166,7 +166,13 @@ remarks:
   returned: success
   type: list
   elements: str
+seconds:
+  description: How long it took on the builder.
+  returned: success, except in check mode
+  type: float
 """
+
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -197,6 +203,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    began = time.monotonic()
     try:
         if module.check_mode:
             key, found = build.look(Host(), module.params)
@@ -206,7 +213,7 @@ def main():
             changed, answer, found, remarks = build.ensure(Host(), module.params, module.params["progress"])
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
-    module.exit_json(changed=changed, artifact=answer, manifest=found, remarks=remarks)
+    module.exit_json(changed=changed, artifact=answer, manifest=found, remarks=remarks, seconds=round(time.monotonic() - began, 2))
 
 
 if __name__ == "__main__":

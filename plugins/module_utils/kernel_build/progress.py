@@ -11,7 +11,8 @@ import re
 import time
 
 # What make(1) says of one compiled object: "  CC      mm/memory_hotplug.o", "  AS [M]  crypto/sha.o".
-_OBJECT = re.compile(r"  (?:CC|AS)(?: \[M\])? +(\S+\.o)$")
+# The kernel's own tools have absolute names, and are not counted.
+_OBJECT = re.compile(r"  (?:CC|AS)(?: \[M\])? +([^/\s]\S*\.o)$")
 
 # Seconds between two writes of the file.
 _INTERVAL = 0.5
