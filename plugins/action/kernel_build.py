@@ -18,8 +18,11 @@ from ansible.utils.display import Display
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import artifact
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.progress import sentence
 
-# Seconds between two looks; what is shown at the latest after that many seconds; and the share of all objects that is shown when it is done.
-LOOK, LATEST, SHARE = 2.0, 60, 0.05
+# Seconds between two looks at the builder's progress.
+LOOK = 2.0
+# A line is shown when this share of the objects is done, and at the latest after this many seconds.
+SHARE = 0.05
+LATEST = 60
 
 
 class ActionModule(ActionBase):
