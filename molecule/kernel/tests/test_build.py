@@ -52,7 +52,9 @@ def caches(tmp_path_factory):
 def build(controller):
     """A function that runs the role in a cache directory and returns what it said, with ``artifact`` where there is one."""
     def run(cache, **variables):
-        arguments = ["-i", "localhost,", str(HERE / "build.yml"), "-e", json.dumps(dict(TINY, ansible_python_interpreter="{{ ansible_playbook_python }}", **variables))]
+        given = dict(TINY, ansible_python_interpreter="{{ ansible_playbook_python }}")
+        given.update(variables)
+        arguments = ["-i", "localhost,", str(HERE / "build.yml"), "-e", json.dumps(given)]
         done = controller.finish(controller.start("ansible-playbook", *arguments, MEMLAB_CACHE=str(cache)), 1200)
         found = re.search(r'artifact (\{.*\})', done.output.replace("\\", ""))
         done.artifact = json.loads(found.group(1)) if found and done.code == 0 else None
@@ -82,8 +84,8 @@ def daemons(tmp_path):
             log = tmp_path / name
             log.touch()
             log.chmod(0o666)
-            process = subprocess.Popen(["distccd", "--no-detach", "--daemon", "--listen", "127.0.0.1", "--allow", "127.0.0.1", "--port", str(port), "--jobs", "2",
-                                        "--log-file", str(log), "--log-level", "info"], start_new_session=True)
+            process = subprocess.Popen(["distccd", "--no-detach", "--daemon", "--listen", "127.0.0.1", "--allow", "127.0.0.1", "--port", str(port),
+                                        "--jobs", "2", "--log-file", str(log), "--log-level", "info"], start_new_session=True)
             running.append((process, port, log))
         yield [(port, log) for process, port, log in running]
     finally:

@@ -189,8 +189,9 @@ def _keep(kbuild, name, inputs, text, values, work, progress, seconds):
     with open(os.path.join(stage, "config"), "w", encoding="utf-8") as stream:
         stream.write(text)
     shutil.copyfile(os.path.join(kbuild.objects, "System.map"), os.path.join(stage, "System.map"))
-    known = dict(inputs, key=name, release=release, config_sha256=_digest(text), vmlinux_sha256=artifact.described(os.path.join(kbuild.objects, "vmlinux"))["sha256"],
-                 artifacts={file: artifact.described(os.path.join(stage, file)) for file in sorted(os.listdir(stage))}, reproducible=_reproducible(values))
+    known = dict(inputs, key=name, release=release, config_sha256=_digest(text), reproducible=_reproducible(values),
+                 vmlinux_sha256=artifact.described(os.path.join(kbuild.objects, "vmlinux"))["sha256"],
+                 artifacts={file: artifact.described(os.path.join(stage, file)) for file in sorted(os.listdir(stage))})
     with open(os.path.join(stage, "manifest.json"), "w", encoding="utf-8") as stream:
         json.dump(known, stream, indent=1, sort_keys=True)
     place = artifact.directory(name)

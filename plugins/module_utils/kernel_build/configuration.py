@@ -29,7 +29,8 @@ def parse(text, what):
         if match:
             value = match.group(2) if match.re is _SET else "n"
             if not re.fullmatch(r"[ymn]|-?\d+|0[xX][0-9a-fA-F]+|\"(?:[^\"\\]|\\.)*\"", value):
-                raise TestbedError("%s, line %d: %.60r is no value of a symbol" % (what, number, value), remedy="y, m, n, a number, or a string in double quotes")
+                raise TestbedError("%s, line %d: %.60r is no value of a symbol" % (what, number, value),
+                                   remedy="y, m, n, a number, or a string in double quotes")
             found[match.group(1)] = value
         elif line and not line.startswith("#"):
             raise TestbedError("%s, line %d: %.60r is no line of a configuration" % (what, number, line),
@@ -114,7 +115,8 @@ def _not_as_asked(wrong, kbuild, values):
     for symbol, value, got, name in wrong:
         reasons = "; ".join(known.unmet(symbol, value, values))
         details.append("CONFIG_%s (%s): wanted %s, got %s: %s" % (symbol, name, value, got if symbol in values or known.symbol(symbol) else "nothing", reasons))
-    first = "CONFIG_%s does not exist in this source" % wrong[0][0] if known.symbol(wrong[0][0]) is None else "CONFIG_%s is %s, not %s" % (wrong[0][0], wrong[0][2], wrong[0][1])
+    symbol, value, got, name = wrong[0]
+    first = "CONFIG_%s does not exist in this source" % symbol if known.symbol(symbol) is None else "CONFIG_%s is %s, not %s" % (symbol, got, value)
     others = "" if len(wrong) == 1 else ", and %d more are not as asked" % (len(wrong) - 1)
     return TestbedError("the configuration did not come out as asked: %s%s" % (first, others), details=details)
 

@@ -53,10 +53,11 @@ class Kbuild(object):
         """Variables that make the result the same everywhere, and ccache's and distcc's."""
         epoch = self.options.get("epoch", 0)
         found = {"KBUILD_BUILD_USER": BUILD_USER, "KBUILD_BUILD_HOST": BUILD_HOST, "KBUILD_BUILD_VERSION": "1", "SOURCE_DATE_EPOCH": str(epoch),
-                 "KBUILD_BUILD_TIMESTAMP": time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime(epoch)), "TZ": "UTC", "MAKEFLAGS": "", "KCONFIG_NOTIMESTAMP": "1"}
+                 "KBUILD_BUILD_TIMESTAMP": time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime(epoch)), "TZ": "UTC", "MAKEFLAGS": ""}
         if self.options.get("ccache"):
             # depend: the compiler's own list of headers stands for a preprocessor run, which a first build would pay for
-            found.update(CCACHE_DIR=self.options["ccache"], CCACHE_DEPEND="1", CCACHE_INODECACHE="1", CCACHE_SLOPPINESS="time_macros,include_file_mtime,include_file_ctime",
+            found.update(CCACHE_DIR=self.options["ccache"], CCACHE_DEPEND="1", CCACHE_INODECACHE="1",
+                         CCACHE_SLOPPINESS="time_macros,include_file_mtime,include_file_ctime",
                          CCACHE_MAXSIZE="5G", CCACHE_COMPRESSLEVEL="1", CCACHE_NOSTATS="1")
             if self.options.get("distcc"):
                 found["CCACHE_PREFIX"] = "distcc"

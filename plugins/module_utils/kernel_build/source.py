@@ -214,7 +214,8 @@ def _same(path, digest, what):
 def _git(host, wanted, directory, look_only):
     repository, commit = wanted["repository"], wanted.get("commit") or ""
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
-        raise TestbedError("%.60r is no commit's full hash" % commit, remedy="a branch or a tag can move: give what git rev-parse says (kernel_build_source.commit)")
+        raise TestbedError("%.60r is no commit's full hash" % commit,
+                           remedy="a branch or a tag can move: give what git rev-parse says (kernel_build_source.commit)")
     if repository.startswith("-"):
         raise TestbedError("%.60r is no repository" % repository)
 

@@ -31,7 +31,8 @@ all: $(OUT)/vmlinux
 $(OUT)/vmlinux: $(objects)
 \t@cat $^ > $@; cp $@ $(OUT)/image; echo "0 T start" > $(OUT)/System.map
 $(OUT)/%.o: mm/%.c
-\t@echo "  CC      mm/$*.o"; if grep bad $<; then echo "$<:1: error: bad"; exit 1; fi; $(SLOW) printf '%s\\n' "$(KBUILD_BUILD_TIMESTAMP) $(KBUILD_BUILD_USER)@$(KBUILD_BUILD_HOST) $(LOCALVERSION)" | cat - $< > $@
+\t@echo "  CC      mm/$*.o"; if grep bad $<; then echo "$<:1: error: bad"; exit 1; fi; $(SLOW) \\
+\tprintf '%s\\n' "$(KBUILD_BUILD_TIMESTAMP) $(KBUILD_BUILD_USER)@$(KBUILD_BUILD_HOST) $(LOCALVERSION)" | cat - $< > $@
 kernelrelease:
 \t@echo 6.1.0$(LOCALVERSION)
 image_name:
@@ -41,19 +42,29 @@ modules_install:
 """
 
 
+KCONFIG = """\
+config FINE
+\tbool "fine"
+
+config BAD
+\tbool "bad"
+\tdepends on FINE
+"""
+
+
 @pytest.fixture
 def wanted(tmp_path):
     top = tmp_path / "made" / "linux-6.1"
-    for name, text in {"Makefile": MAKEFILE, "Kconfig": "config FINE\n\tbool \"fine\"\n\nconfig BAD\n\tbool \"bad\"\n\tdepends on FINE\n", "scripts/Kbuild.include": "",
-                       "mm/a.c": "a\n", "mm/b.c": "b\n", "mm/c.c": "c\n"}.items():
+    for name, text in {"Makefile": MAKEFILE, "Kconfig": KCONFIG, "scripts/Kbuild.include": "", "mm/a.c": "a\n", "mm/b.c": "b\n", "mm/c.c": "c\n"}.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text(text, encoding="ascii")
         os.utime(top / name, (10 ** 9, 10 ** 9))
     path = tmp_path / "linux.tar"
     with tarfile.open(path, "w") as stream:
         stream.add(top, "linux-6.1")
-    return {"source": {"tarball": str(path), "digest": hashlib.sha256(path.read_bytes()).hexdigest()}, "patches": [], "fuzz": 0, "base": {"name": "allnoconfig"},
-            "fragments": [{"name": "f", "content": "CONFIG_MODULES=y\nCONFIG_FINE=y"}], "localversion": None, "compiler": "gcc", "jobs": 1, "ccache": False, "distcc": []}
+    return {"source": {"tarball": str(path), "digest": hashlib.sha256(path.read_bytes()).hexdigest()}, "patches": [], "fuzz": 0,
+            "base": {"name": "allnoconfig"}, "fragments": [{"name": "f", "content": "CONFIG_MODULES=y\nCONFIG_FINE=y"}], "localversion": None,
+            "compiler": "gcc", "jobs": 1, "ccache": False, "distcc": []}
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ def test_numbers_are_the_same_in_both_ways():
 def test_fragments_by_text_path_and_name(tmp_path):
     (tmp_path / "six.config").write_text("CONFIG_A=y\n", encoding="ascii")
     assert fragments.read("CONFIG_B=y", str, "")["content"] == "CONFIG_B=y"
-    assert fragments.read("six", str, str(tmp_path)) == {"name": "six.config", "content": "CONFIG_A=y\n"} == fragments.read(str(tmp_path / "six.config"), str, "")
+    for name in ("six", str(tmp_path / "six.config")):
+        assert fragments.read(name, str, str(tmp_path)) == {"name": "six.config", "content": "CONFIG_A=y\n"}
     with pytest.raises(TestbedError, match="there is no fragment 'seven': shipped are: six"):
         fragments.read("seven", str, str(tmp_path))
