@@ -42,10 +42,13 @@ class Tree(object):
         fresh = self.source + ".new"
         shutil.rmtree(fresh, ignore_errors=True)
         os.makedirs(fresh)
-        source.unpack(host, fresh)
-        if not all(os.path.isfile(os.path.join(fresh, name)) for name in ("Makefile", "Kconfig", "scripts/Kbuild.include")):
+        try:
+            source.unpack(host, fresh)
+            if not all(os.path.isfile(os.path.join(fresh, name)) for name in ("Makefile", "Kconfig", "scripts/Kbuild.include")):
+                raise TestbedError("%s holds no kernel source" % source.name, remedy="its top directory must have Makefile and Kconfig")
+        except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
-            raise TestbedError("%s holds no kernel source" % source.name, remedy="its top directory must have Makefile and Kconfig")
+            raise
         os.rename(fresh, self.source)
         # The moment that the source's files are of: fixed, and none that a build could leave behind.
         self.state = {"epoch": int(os.stat(os.path.join(self.source, "Makefile")).st_mtime), "touched": {}, "patches": []}
