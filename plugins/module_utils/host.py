@@ -232,6 +232,35 @@ class Host(object):
                                details=errors.decode("utf-8", "replace").strip().splitlines()[-10:])
         return output.decode("utf-8", "replace")
 
+    def stream(self, argv, each, environment=None, directory=None):
+        """Run a command that takes long or whose failure is an answer, and hand on each line of its two streams as it comes.
+
+        :arg each: called with a line, without its newline.
+        :arg environment: variables beside our own.
+        :arg directory: where it runs; by default where we do.
+        Returns its exit code. On any exception its whole process group is ended first. Raises :class:`TestbedError` when there is no such tool.
+        """
+        self._refuse_recorded("run %s" % argv[0])
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
+        tool = shutil.which(argv[0], path=path)
+        if tool is None:
+            raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
+        running = None
+        try:
+            with signals.postponed():
+                running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory,
+                                           env=dict(os.environ, LC_ALL="C", PATH=path, **(environment or {})), start_new_session=True)
+            for line in running.stdout:
+                each(line.decode("utf-8", "replace").rstrip("\n"))
+            return running.wait()
+        except BaseException:
+            if running is not None:
+                _end(running)
+            raise
+        finally:
+            if running is not None:
+                running.stdout.close()
+
     def wait_until(self, condition, what, timeout=30.0, interval=0.02):
         """Poll ``condition`` until it returns something true, and return that.
 

@@ -1,0 +1,206 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From inputs to an artifact. All that can be refused is refused before anything is built."""
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import locks
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import artifact, configuration, estimate, needs, package, patches, source
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.kbuild import Kbuild
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.progress import Progress
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.tree import Tree
+
+# Longest that another build of the same base is waited for, in seconds.
+PATIENCE = 3600
+
+_LOCALVERSION = re.compile(r"[-+.a-z0-9]{0,40}", re.ASCII)
+_COMPILER = re.compile(r"[a-z][a-z0-9_+.-]*", re.ASCII)
+
+
+class Request(object):
+    """What is to be built, checked as far as it can be without the source.
+
+    :arg wanted: the module's options.
+    """
+
+    def __init__(self, wanted):
+        self.source = wanted["source"]
+        self.patches = patches.unpacked(wanted["patches"])
+        self.fragments = wanted["fragments"]
+        self.base = wanted["base"]
+        self.fuzz = wanted["fuzz"]
+        self.compiler = wanted["compiler"]
+        self.localversion = wanted["localversion"]
+        self.distcc = wanted["distcc"]
+        self.jobs = wanted["jobs"]
+        self.ccache = wanted["ccache"]
+        for what, value, form in (("local version", self.localversion or "", _LOCALVERSION), ("compiler", self.compiler, _COMPILER)):
+            if not form.fullmatch(value):
+                raise TestbedError("%.60r is no %s" % (value, what), remedy="lower case letters, digits, - + and . are allowed")
+        if not 0 <= self.fuzz <= 3:
+            raise TestbedError("fuzz is the number of context lines that may differ, 0 to 3, not %d" % self.fuzz)
+        if self.base["name"] not in configuration.TARGETS and self.base.get("content") is None:
+            raise TestbedError("%r is no base of a configuration" % self.base["name"],
+                               remedy="one of %s, or a configuration file" % ", ".join(configuration.TARGETS))
+        if self.base["name"] == "localmodconfig" and (self.base.get("content") is None or not self.base.get("modules")):
+            raise TestbedError("localmodconfig needs a host's configuration and its list of modules", remedy="name the host (kernel_build_config_host)")
+        if self.base.get("content") is not None:
+            configuration.parse(self.base["content"], self.base["name"])
+        configuration.requested(self.fragments)
+        for patch in self.patches:
+            if not patch.changes():
+                raise TestbedError("the patch %s holds no difference" % patch.name)
+
+    def inputs(self, found, versions):
+        """Everything that the result depends on."""
+        digest = {"base": self.base["name"], "fragments": [{"name": each["name"], "sha256": _digest(each["content"])} for each in self.fragments]}
+        digest.update({part: _digest(self.base[part]) for part in ("content", "modules") if self.base.get(part) is not None})
+        return {"source": found.entry, "patches": [patch.entry() for patch in self.patches], "fuzz": self.fuzz, "configuration": digest,
+                "localversion": self.localversion, "compiler": versions, "architecture": platform.machine()}
+
+    def objects_name(self):
+        """Name of the objects' directory: the same for all contents of the same fragments, so that a changed one rebuilds what it touches."""
+        parts = [self.base["name"], self.base.get("content") or "", self.compiler] + [each["name"] for each in self.fragments]
+        return _digest("\0".join(parts))[:16]
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def look(host, wanted):
+    """(key or ``None``, manifest or ``None``) of what :func:`ensure` would make; changes nothing. Raises :class:`TestbedError`."""
+    request = Request(wanted)
+    _check_tools(host, request)
+    found = source.resolve(host, request.source, os.path.join(artifact.build_directory(), "sources"), look_only=True)
+    if found is None:
+        return None, None
+    name = artifact.key(request.inputs(found, _versions(host, request)))
+    return name, artifact.manifest(name)
+
+
+def ensure(host, wanted, progress_file=None):
+    """Build the kernel unless it is there. Returns (changed, answer, manifest, remarks). Raises :class:`TestbedError`."""
+    request = Request(wanted)
+    progress = Progress(progress_file)
+    top = artifact.build_directory()
+    _check_tools(host, request)
+    try:
+        if not os.path.isdir(top):
+            needs.need_space(top, needs.SOURCE_SPACE + needs.OBJECT_SPACE)
+        sources = os.path.join(top, "sources")
+        os.makedirs(sources, exist_ok=True)
+        found = source.resolve(host, request.source, sources)
+        inputs = request.inputs(found, _versions(host, request))
+        name = artifact.key(inputs)
+        known = artifact.manifest(name)
+        if known is not None:
+            return False, artifact.answer(name, known), known, []
+        base = os.path.join(top, "bases", found.key())
+        os.makedirs(base, exist_ok=True)
+        with locks.held(base + ".lock", "the kernel source %s" % found.name, patience=PATIENCE):
+            known = artifact.manifest(name)
+            if known is not None:
+                return False, artifact.answer(name, known), known, []
+            known, remarks = _build(host, request, found, inputs, name, base, progress)
+    except OSError as exc:
+        raise TestbedError("cannot build a kernel in %s: %s" % (top, exc), remedy="free disk space and run again" if exc.errno == 28 else None)
+    return True, artifact.answer(name, known), known, remarks
+
+
+def _check_tools(host, request):
+    suite = request.source.get("suite") if request.source.get("package") else None
+    needs.refuse_missing(needs.survey(host, request.compiler, bool(request.source.get("repository")), bool(request.distcc), suite))
+
+
+def _versions(host, request):
+    return {tool: host.run([tool, "--version"]).splitlines()[0] for tool in (request.compiler, "ld")}
+
+
+def _build(host, request, found, inputs, name, base, progress):
+    began = time.monotonic()
+    tree = Tree(base)
+    objects = os.path.join(base, "objects", request.objects_name())
+    fresh = not os.path.isfile(os.path.join(objects, ".config"))
+    needs.need_space(base, (needs.SOURCE_SPACE if tree.state is None else 0) + (needs.OBJECT_SPACE if fresh else needs.OBJECT_SPACE // 4))
+    progress.step("unpacking the source")
+    tree.unpack(host, found)
+    progress.step("patching")
+    remarks = tree.apply(host, request.patches, request.fuzz)
+    kbuild = Kbuild(host, tree.source, objects, {
+        "compiler": request.compiler, "jobs": request.jobs, "distcc": request.distcc, "epoch": tree.epoch(),
+        "ccache": os.path.join(base, "ccache") if request.ccache else None,
+        "localversion": "-memlab." + name[:8] if request.localversion is None else request.localversion})
+    progress.step("configuring")
+    text = configuration.make(kbuild, request.base, request.fragments)
+    values = configuration.parse(text, ".config")
+    _check_configuration(host, values, base, fresh)
+    kbuild.accept(text)
+    done, total = kbuild.journal()
+    progress.done, progress.exact = set(done), total is not None
+    progress.total = total if total is not None else estimate.objects(tree.source, kbuild.srcarch, values)
+    progress.step("compiling")
+    try:
+        kbuild.compile(progress, os.path.join(base, "build.log"))
+        whole = True
+    except BaseException:
+        whole = False
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            kbuild.remember(progress.done, whole or total is not None)
+    progress.step("packing")
+    os.makedirs(artifact.kernels_directory(), exist_ok=True)
+    work = tempfile.mkdtemp(prefix="." + name + "-", dir=artifact.kernels_directory())
+    try:
+        return _keep(kbuild, name, inputs, text, values, work, progress, time.monotonic() - began), remarks
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_configuration(host, values, base, fresh):
+    """What only the final configuration tells that the builder must have."""
+    if values.get("DEBUG_INFO_BTF") == "y" and shutil.which("pahole") is None:
+        needs.refuse_missing({"missing": {"pahole": "dwarves"}})
+    if values.get("DEBUG_INFO", "n") == "y" and fresh:
+        needs.need_space(base, needs.DEBUG_SPACE)
+
+
+def _keep(kbuild, name, inputs, text, values, work, progress, seconds):
+    """Pack, describe and move into its place."""
+    release = kbuild.answer("kernelrelease")
+    stage = os.path.join(work, "artifact")
+    os.mkdir(stage)
+    version = re.match(r"\d+(?:\.\d+)*(?:-rc\d+)?", release).group(0).replace("-rc", "~rc") + "-1"
+    deb = package.image(kbuild, release, version, work)
+    os.rename(deb, os.path.join(stage, os.path.basename(deb)))
+    shutil.copyfile(os.path.join(kbuild.objects, kbuild.answer("image_name")), os.path.join(stage, "vmlinuz"))
+    with open(os.path.join(stage, "config"), "w", encoding="utf-8") as stream:
+        stream.write(text)
+    shutil.copyfile(os.path.join(kbuild.objects, "System.map"), os.path.join(stage, "System.map"))
+    known = dict(inputs, key=name, release=release, config_sha256=_digest(text), reproducible=_reproducible(values),
+                 vmlinux_sha256=artifact.described(os.path.join(kbuild.objects, "vmlinux"))["sha256"],
+                 artifacts={file: artifact.described(os.path.join(stage, file)) for file in sorted(os.listdir(stage))})
+    with open(os.path.join(stage, "manifest.json"), "w", encoding="utf-8") as stream:
+        json.dump(known, stream, indent=1, sort_keys=True)
+    place = artifact.directory(name)
+    shutil.rmtree(place, ignore_errors=True)
+    os.rename(stage, place)
+    progress.step("done")
+    return known
+
+
+def _reproducible(values):
+    """A key that the build makes for itself to sign modules with is another one each time."""
+    return not (values.get("MODULE_SIG") == "y" and values.get("MODULE_SIG_KEY", '"certs/signing_key.pem"') == '"certs/signing_key.pem"')

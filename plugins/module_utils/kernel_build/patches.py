@@ -1,0 +1,134 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Patches on the controller: a directory with ``series``, a mailbox, a single file, or a series that the collection brings. In order."""
+from __future__ import annotations
+
+import base64
+import hashlib
+import mailbox
+import os
+import re
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import diffs
+
+
+class Patch(object):
+    """A patch: its ``name``, the ``data`` that patch(1) is given, and how many leading directories to ``strip``."""
+
+    def __init__(self, name, data, strip=1):
+        self.name = name
+        self.data = data
+        self.strip = strip
+
+    def digest(self):
+        return hashlib.sha256(self.data).hexdigest()
+
+    def entry(self):
+        """What the manifest and the artifact's key hold of it."""
+        return {"name": self.name, "sha256": self.digest(), "strip": self.strip}
+
+    def changes(self):
+        return diffs.parse(self.data, self.name, self.strip)
+
+
+def packed(patches):
+    """As JSON can carry them to a builder: a patch need not be UTF-8."""
+    return [{"name": patch.name, "content": base64.b64encode(patch.data).decode("ascii"), "strip": patch.strip} for patch in patches]
+
+
+def unpacked(entries):
+    """The reverse of :func:`packed`. Raises :class:`TestbedError`."""
+    found = []
+    for entry in entries:
+        try:
+            data = base64.b64decode(entry["content"], validate=True)
+        except ValueError:
+            raise TestbedError("the content of patch %s is not base64" % entry["name"])
+        found.append(Patch(entry["name"], data, entry.get("strip", 1)))
+    return found
+
+
+def collect(wanted, series_directory):
+    """All patches of a list, in order.
+
+    :arg wanted: each a path (it has a slash) of a directory, a mailbox or a patch, or the name of a shipped series.
+    :arg series_directory: where the shipped series are.
+    Raises :class:`TestbedError`.
+    """
+    found = []
+    for each in wanted:
+        path = each if "/" in each else _shipped(each, series_directory)
+        found += directory(path) if os.path.isdir(path) else file(path)
+    return found
+
+
+def _shipped(name, series_directory):
+    known = sorted(each for each in os.listdir(series_directory) if os.path.isdir(os.path.join(series_directory, each))) \
+        if os.path.isdir(series_directory) else []
+    if name not in known:
+        raise TestbedError("there is no series %r" % name,
+                           remedy="shipped are: %s; a path of your own needs a slash (./%s)" % (", ".join(known) or "none", name))
+    return os.path.join(series_directory, name)
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as exc:
+        raise TestbedError("cannot read the patch %s (%s)" % (path, errno_name(exc.errno)))
+
+
+def directory(path):
+    """The patches that a directory's ``series`` names, as quilt(1) reads it: one a line, ``#`` begins a comment, ``-pN`` may follow."""
+    if not os.path.isfile(os.path.join(path, "series")):
+        raise TestbedError("%s has no file series" % path, remedy="name its patches there, one a line, in the order in which they apply")
+    found = []
+    for number, line in enumerate(_read(os.path.join(path, "series")).decode("utf-8", "replace").splitlines(), 1):
+        words = re.sub(r"(^|\s)#.*", "", line).split()
+        if not words:
+            continue
+        strip = 1
+        for option in words[1:]:
+            if not re.fullmatch(r"-p\d", option):
+                raise TestbedError("%s/series, line %d: %.40r is no option that is known here (-pN)" % (path, number, option))
+            strip = int(option[2:])
+        if words[0].startswith("/") or ".." in words[0].split("/"):
+            raise TestbedError("%s/series, line %d: %.60r is not below the series' directory" % (path, number, words[0]))
+        found += file(os.path.join(path, words[0]), strip, words[0])
+    if not found:
+        raise TestbedError("%s/series names no patch" % path)
+    return found
+
+
+def file(path, strip=1, name=None):
+    """The patch in a file, or the patches of a mailbox in the order of its messages; messages without a difference are none."""
+    data, name = _read(path), name or os.path.basename(path)
+    if data.startswith(b"From "):
+        found = _mailbox(path, name, strip)
+    else:
+        found = [Patch(name, data, strip)]
+    found = [patch for patch in found if patch.changes()]
+    if not found:
+        raise TestbedError("%s holds no difference that could be applied" % path, remedy="a unified difference (diff -u, git format-patch) is needed")
+    return found
+
+
+def _mailbox(path, name, strip):
+    box = mailbox.mbox(path, create=False)
+    try:
+        found = [(str(message["subject"] or "").replace("\n", " "), _text(message)) for message in box]
+    finally:
+        box.close()
+    if len(found) == 1:
+        return [Patch(name, found[0][1], strip)]
+    return [Patch("%s: %s" % (name, re.sub(r"\s+", " ", subject) or "message %d" % number), text, strip)
+            for number, (subject, text) in enumerate(found, 1)]
+
+
+def _text(message):
+    """A message's text as its sender wrote it, transfer encodings undone."""
+    parts = [part for part in message.walk() if part.get_content_maintype() == "text"]
+    return b"".join(part.get_payload(decode=True) or b"" for part in parts)

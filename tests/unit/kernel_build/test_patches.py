@@ -1,0 +1,108 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reading patches: directories with a series, mailboxes, single files, and diffs line by line."""
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import diffs, patches
+
+DIFF = b"--- a/mm/list\n+++ b/mm/list\n@@ -1,2 +1,2 @@\n one\n-two\n+zwei\n"
+
+
+def message(subject, body, encoding="7bit"):
+    return b"From 0123 Mon Sep 17 00:00:00 2001\nFrom: a@b\nSubject: %s\nContent-Transfer-Encoding: %s\n\n%s\n" % (subject, encoding.encode(), body)
+
+
+def test_a_series_is_read_in_its_order(tmp_path):
+    for name in ("b.patch", "a.patch"):
+        (tmp_path / name).write_bytes(b"Says who.\n\n" + DIFF)
+    (tmp_path / "series").write_text("# first\nb.patch\n\na.patch -p1 # second\n", encoding="ascii")
+    assert [patch.name for patch in patches.collect([str(tmp_path)], "")] == ["b.patch", "a.patch"]
+
+
+@pytest.mark.parametrize("series, reason", [
+    ("../x.patch\n", "line 1: '../x.patch' is not below"), ("a.patch -R\n", "line 1: '-R' is no option"), ("absent.patch\n", "absent.patch .ENOENT."),
+    ("# none\n", "names no patch"),
+])
+def test_a_bad_series(tmp_path, series, reason):
+    (tmp_path / "a.patch").write_bytes(DIFF)
+    (tmp_path / "series").write_text(series, encoding="ascii")
+    with pytest.raises(TestbedError, match=reason):
+        patches.collect([str(tmp_path)], "")
+
+
+def test_a_directory_without_series(tmp_path):
+    with pytest.raises(TestbedError, match="has no file series"):
+        patches.collect([str(tmp_path)], "")
+
+
+def test_a_series_that_is_not_shipped(tmp_path):
+    (tmp_path / "six").mkdir()
+    with pytest.raises(TestbedError, match="there is no series 'seven': shipped are: six; a path of your own needs a slash"):
+        patches.collect(["seven"], str(tmp_path))
+
+
+def test_a_mailbox_has_its_differences_in_order(tmp_path):
+    quoted = DIFF.replace(b"=", b"=3D").replace(b"zwei", b"z=\nwei")
+    path = tmp_path / "box"
+    path.write_bytes(message(b"[PATCH 0/2] cover", b"All about it.") + b"\n" + message(b"[PATCH 1/2] first", b"why\n---\n" + DIFF) + b"\n"
+                     + message(b"Re: [PATCH 1/2] first", b"> --- a/mm/list\n> +++ b/mm/list\nno\n") + b"\n"
+                     + message(b"[PATCH 2/2] second", quoted, "quoted-printable"))
+    found = patches.collect([str(path)], "")
+    assert [patch.name for patch in found] == ["box: [PATCH 1/2] first", "box: [PATCH 2/2] second"]
+    assert all(b"+zwei\n" in patch.data for patch in found)
+
+
+def test_a_file_without_a_difference(tmp_path):
+    (tmp_path / "note").write_bytes(b"hello\n")
+    with pytest.raises(TestbedError, match="holds no difference"):
+        patches.collect([str(tmp_path / "note")], "")
+
+
+def test_what_travels_to_a_builder_comes_out_the_same():
+    patch = patches.Patch("x", DIFF + b"\xff\n", 0)
+    again = patches.unpacked(patches.packed([patch]))
+    assert [(each.name, each.data, each.strip) for each in again] == [("x", patch.data, 0)]
+
+
+@pytest.mark.parametrize("data, reason", [
+    (b"--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n one\n-two\n", "line 3: hunk 1 of x is damaged"),
+    (b"--- a/x\n+++ b/x\nnothing\n", "no hunk follows the name of x"),
+    (b"--- a/../../etc/x\n+++ b/../../etc/x\n@@ -1 +1 @@\n-a\n+b\n", "not a file below"),
+    (b"--- x\n+++ x\n@@ -1 +1 @@\n-a\n+b\n", "fewer than 1 leading directories"),
+    (b"diff --git a/x b/x\nGIT binary patch\nliteral 3\n", "a binary difference"),
+])
+def test_a_bad_difference(data, reason):
+    with pytest.raises(TestbedError, match=reason):
+        diffs.parse(data, "bad")
+
+
+def test_removed_lines_that_look_like_a_header_are_lines():
+    change, = diffs.parse(b"--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n--- a/y\n-two\n+++ b/y\n+zwei\n", "odd")
+    assert change.new == "x" and len(change.hunks) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)).filter(any), min_size=1, max_size=5))
+def test_hunks_are_counted_by_their_headers(shape):
+    """:arg shape: lines of context, removed and added, of each hunk."""
+    text = b"--- a/f\n+++ b/f\n"
+    for same, removed, added in shape:
+        text += b"@@ -1,%d +1,%d @@ f\n" % (same + removed, same + added) + b" --- c\n" * same + b"--- r\n" * removed + b"+++ a\n" * added
+    change, = diffs.parse(b"words\n" + text + b"-- \n2.39\n", "made")
+    assert len(change.hunks) == len(shape)
+
+
+LINES = [b"--- a/x", b"+++ b/x", b"@@ -1,2 +1 @@", b" c", b"-r", b"+a", b"", b"diff --git a/x b/x", b"rename from x", b"rename to ../x", b"\\ No", b"\xff"]
+
+
+@given(st.lists(st.sampled_from(LINES)))
+def test_any_lines_are_a_difference_or_refused(lines):
+    try:
+        diffs.parse(b"\n".join(lines), "any")
+    except TestbedError as exc:
+        assert str(exc).startswith("any, line ")

@@ -1,0 +1,110 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Patches on a small tree, by the real patch(1)."""
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.patches import Patch
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.tree import Tree
+
+NUMBERS = "".join("%d\n" % number for number in range(1, 61))
+
+
+def content(tree):
+    """Path to (text, modification time) of all files of the tree."""
+    top = pathlib.Path(tree.source)
+    return {str(path.relative_to(top)): (path.read_text(encoding="ascii"), path.stat().st_mtime_ns) for path in top.rglob("*") if path.is_file()}
+
+
+def age(tree):
+    """Make all files old, so that one that is written shows."""
+    for path in pathlib.Path(tree.source).rglob("*"):
+        os.utime(path, (1000, 1000))
+
+
+def test_from_one_set_to_another_only_what_differs_is_written(tree, difference):
+    ten = Patch("ten", difference("mm/list", NUMBERS, NUMBERS.replace("10\n", "ten\n")))
+    fresh = Patch("new", difference("mm/fresh", None, "x\n"))
+    gone = Patch("gone", difference("mm/other", "one\n", None))
+    before = content(tree)
+    assert tree.apply(Host(), [ten, fresh]) == []
+    assert "ten\n" in content(tree)["mm/list"][0] and content(tree)["mm/fresh"][0] == "x\n"
+    age(tree)
+    tree.apply(Host(), [ten, gone])
+    after = content(tree)
+    assert "mm/fresh" not in after and "mm/other" not in after
+    assert [name for name, (text, when) in after.items() if when != 1000 * 10 ** 9] == []
+    tree.apply(Host(), [])
+    assert {name: text for name, (text, when) in content(tree).items()} == {name: text for name, (text, when) in before.items()}
+    # what was patched and is as it came again is new to make(1)
+    assert content(tree)["mm/list"][1] != 1000 * 10 ** 9 and content(tree)["Makefile"][1] == 1000 * 10 ** 9
+
+
+def test_patches_build_on_each_other(tree, difference):
+    first = NUMBERS.replace("10\n", "ten\n")
+    tree.apply(Host(), [Patch("1", difference("mm/list", NUMBERS, first)), Patch("2", difference("mm/list", first, first.replace("ten\n", "TEN\n")))])
+    assert "TEN\n" in content(tree)["mm/list"][0]
+
+
+def test_a_run_that_was_cut_off_is_made_good(tree, difference):
+    tree.apply(Host(), [Patch("1", difference("mm/list", NUMBERS, NUMBERS.replace("10\n", "ten\n")))])
+    tree.state["patches"] = None
+    tree._save()
+    again = Tree(tree.directory)
+    again.apply(Host(), [])
+    assert content(again)["mm/list"][0] == NUMBERS
+
+
+def test_offset_is_remarked(tree, difference):
+    moved = "zero\n" + NUMBERS
+    patch = Patch("moved", difference("mm/list", moved, moved.replace("30\n", "thirty\n")))
+    assert tree.apply(Host(), [patch]) == ["moved: mm/list: Hunk #1 succeeded at 27 (offset -1 lines)"]
+
+
+def test_fuzz_is_forbidden_unless_allowed(tree, difference):
+    fuzzy = NUMBERS.replace("33\n", "x\n")
+    patch = Patch("fuzzy", difference("mm/list", fuzzy, fuzzy.replace("30\n", "thirty\n")))
+    before = content(tree)
+    with pytest.raises(TestbedError) as failure:
+        tree.apply(Host(), [patch])
+    assert str(failure.value).startswith("the patch fuzzy does not apply: mm/list, hunk 1, at line 27")
+    assert "fuzz is forbidden" in str(failure.value) and "@@ -27,7 +27,7 @@" in str(failure.value)
+    assert content(tree) == before
+    assert "fuzz" in tree.apply(Host(), [patch], fuzz=2)[0]
+    assert "thirty\n" in content(tree)["mm/list"][0]
+
+
+def test_the_failing_patch_file_and_hunk_are_named_and_the_tree_stays(tree, difference):
+    good = Patch("good", difference("mm/list", NUMBERS, NUMBERS.replace("10\n", "ten\n")))
+    tree.apply(Host(), [good])
+    before = content(tree)
+    other = NUMBERS.replace("50\n", "fifty\n")
+    bad = Patch("bad", difference("mm/other", "one\n", "two\n") + difference("mm/list", other, other.replace("5\n", "five\n").replace("fifty\n", "FIFTY\n")))
+    with pytest.raises(TestbedError) as failure:
+        tree.apply(Host(), [good, bad])
+    assert "the patch bad does not apply: mm/list, hunk " in failure.value.summary
+    assert content(tree) == before
+    assert Tree(tree.directory).state["patches"][0]["name"] == "good"
+
+
+@pytest.mark.parametrize("name, before, after, reason", [
+    ("mm/absent", "one\n", "two\n", "mm/absent, hunk 1, the source has no such file"),
+    ("mm/other", "two\n", "one\n", "mm/other, hunk 1 is in the source already"),
+    ("mm/other", None, "x\n", "mm/other, hunk 1"),
+])
+def test_why_a_patch_does_not_apply(tree, difference, name, before, after, reason):
+    with pytest.raises(TestbedError, match=reason):
+        tree.apply(Host(), [Patch("bad", difference(name, before, after))])
+
+
+def test_a_rename_is_followed(tree):
+    data = (b"diff --git a/mm/other b/mm/moved\nsimilarity index 100%\nrename from mm/other\nrename to mm/moved\n")
+    tree.apply(Host(), [Patch("rename", data)])
+    assert "mm/other" not in content(tree) and content(tree)["mm/moved"][0] == "one\n"
