@@ -50,10 +50,11 @@ def _parse_size(size, who, count, mode, memory_block):
     # persistent memory need not become memory blocks
     unit = memory_block if mode == "ram" else 1
     if size == 0 or size % unit:
-        raise TestbedError("the region of %s: size %s is not a multiple of this host's memory block, %s" % (who, format_size(size), format_size(memory_block)))
+        raise TestbedError("the region of %s: size %s is not a multiple of this host's memory block, %s" % (who, format_size(size), format_size(memory_block)),
+                           lasting=True)
     if size % (EXTENT * count):
         raise TestbedError("the region of %s: size %s is not a multiple of %s (%s for each of %d memory devices)"
-                           % (who, format_size(size), format_size(EXTENT * count), format_size(EXTENT), count))
+                           % (who, format_size(size), format_size(EXTENT * count), format_size(EXTENT), count), lasting=True)
     return size
 
 
