@@ -322,7 +322,8 @@ def _change(host, changes):
 
 def _region_with_dax(host, wanted):
     region = _region_or_none(Inventory(host), wanted)
-    return region is not None and region.committed and region.enabled and len(region.dax) == 1
+    # the device is there before its range is (drivers/dax/bus.c:__devm_create_dev_dax, 6.12 to 7.3)
+    return region is not None and region.committed and region.enabled and len(region.dax) == 1 and bool(dax.read(host, region.dax[0]).ranges)
 
 
 def _nvdimm_region_up(host, inventory, wanted):
