@@ -12,16 +12,18 @@ class TestbedError(Exception):
 
     ``summary`` is one line that stands alone. ``details`` is a list of further
     lines (output of a tool, a log's tail). ``remedy`` says what the user can do. ``changed``: something is no longer as it was.
+    ``lasting``: no waiting helps, because it lies in the kernel, its boot parameters or what was asked for.
     """
 
     __test__ = False  # pytest collects classes called Test*
 
-    def __init__(self, summary, details=(), remedy=None):
+    def __init__(self, summary, details=(), remedy=None, lasting=False):
         super(TestbedError, self).__init__(summary)
         self.summary = summary
         self.details = [str(line) for line in details]
         self.remedy = remedy
         self.changed = False
+        self.lasting = lasting
 
     def __str__(self):
         lines = [self.summary if self.remedy is None else "%s: %s" % (self.summary.rstrip("."), self.remedy)]

@@ -145,6 +145,20 @@ def test_the_limit_of_time(declare, on_guest):
     on_guest("rm -r %s && systemctl daemon-reload" % drop_in)
 
 
+# Started, killed outright as soon as it holds dax devices back, and what systemd calls it when all of it is over.
+KILLED = """systemctl start --no-block {0}
+for turn in $(seq 200); do test -e /run/memlab/at-boot && break; sleep 0.1; done
+systemctl kill --signal=KILL {0}
+for turn in $(seq 200); do systemctl is-failed --quiet {0} && break; sleep 0.1; done
+systemctl show -p Result --value {0}; ls /run/memlab; cat /sys/bus/dax/drivers_autoprobe""".format(SERVICE)
+
+
+def test_killed_before_it_speaks(on_guest):
+    """Its hold is then a killed run's like any other: the next module ends it."""
+    assert on_guest(KILLED)[1].split() == ["signal", "held.json", "lock", "0"]
+    assert any(line.startswith("killed before it could say what there is (KILL)") for line in journal(on_guest))
+
+
 def test_it_is_put_right_without_a_restart(controller, definition, on_guest):
     done = controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=GUEST, plugged=["mem_a", "mem_b", "mem_c"])
     assert done.code == 0, done.output

@@ -4,17 +4,22 @@
 """Run in the guest: its namespaces by its own /sys, what is on them byte for byte, and bytes put there.
 
 Asked by a JSON list in the first argument: ``["state"]``, ``["digest", devices]``, ``["put", device, [[offset, base64 of xz], ...]]``,
-``["clear", devices, bytes of each]``. A negative offset counts from the end. Answers with JSON.
+``["clear", devices, bytes of each]``, ``["hold", {what: device}]`` with swap, loop, mapped or array, ``["release"]``. A negative offset counts from the
+end. Answers with JSON.
 """
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import glob
 import hashlib
 import json
 import lzma
 import mmap
 import os
+import struct
+import subprocess
 import sys
 
 ND = "/sys/bus/nd/devices/"
@@ -78,5 +83,51 @@ def clear(devices, size):
     os.sync()
 
 
+# Who else uses a block device: swap, loop, device-mapper and md, each by the kernel's own interface where the guest has no tool for it.
+
+
+def write(path, value):
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(value)
+
+
+def mapper(command, target=b""):
+    """A device-mapper ioctl for the device memlab-mapped (include/uapi/linux/dm-ioctl.h)."""
+    head = struct.pack("<4I2iIIIIQ128s129s7x", 4, 0, 0, 16384, 312, 1 if target else 0, 0, 0, 0, 0, 0, b"memlab-mapped", b"")
+    with open("/dev/mapper/control", "rb+", buffering=0) as control:
+        fcntl.ioctl(control, 0xc138fd00 | command, bytearray((head + target).ljust(16384, b"\0")))
+
+
+def hold(wanted):
+    for module in ("loop", "dm_mod", "raid1"):
+        subprocess.run(["modprobe", module], check=True)
+    if "swap" in wanted:
+        subprocess.run(["mkswap", "-q", "/dev/" + wanted["swap"]], check=True)
+        subprocess.run(["swapon", "/dev/" + wanted["swap"]], check=True)
+    if "loop" in wanted:
+        subprocess.run(["losetup", "/dev/loop0", "/dev/" + wanted["loop"]], check=True)
+    if "mapped" in wanted:
+        numbers, sectors = text("/sys/class/block/%s/dev" % wanted["mapped"]), int(text("/sys/class/block/%s/size" % wanted["mapped"]))
+        mapper(3)
+        mapper(9, struct.pack("<QQiI16s", 0, sectors, 0, 0, b"linear") + ("%s 0" % numbers).encode("ascii").ljust(16, b"\0"))
+        mapper(6)
+    if "array" in wanted:
+        # of one member and without a superblock: nothing is written to it
+        write("/sys/module/md_mod/parameters/new_array", "md_memlab")
+        base = "/sys/block/md_memlab/md/"
+        for name, value in (("metadata_version", "none"), ("level", "raid1"), ("raid_disks", "1"),
+                            ("new_dev", text("/sys/class/block/%s/dev" % wanted["array"])), ("dev-%s/slot" % wanted["array"], "0"), ("array_state", "active")):
+            write(base + name, value)
+
+
+def release():
+    with contextlib.suppress(OSError):
+        write("/sys/block/md_memlab/md/array_state", "clear")
+    with contextlib.suppress(OSError):
+        mapper(4)
+    for command in (["losetup", "-D"], ["swapoff", "-a"]):
+        subprocess.run(command, check=True)
+
+
 asked = json.loads(sys.argv[1])
-print(json.dumps({"state": state, "digest": digest, "put": put, "clear": clear}[asked[0]](*asked[1:])))
+print(json.dumps({"state": state, "digest": digest, "put": put, "clear": clear, "hold": hold, "release": release}[asked[0]](*asked[1:])))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import json
 import lzma
 import pathlib
@@ -155,40 +156,65 @@ def filled(guest, tmp_path_factory):
     return lambda *others: guest.ask("digest", list(device.values()) + list(others))
 
 
-@pytest.mark.parametrize("name, change, said", [
-    ("store", {"state": "reconfigured", "mode": "devdax"}, ['a label with the name "store"', 'ext4 with the label "books"']),
-    ("quick", {"state": "absent"}, ["gpt partition table"]),
-    ("blocks", {"state": "reconfigured", "mode": "sector", "sector_size": "512"}, ["LVM physical volume"]),
-    ("fast", {"state": "reconfigured", "map": "mem"}, ["bytes that are not zero, at 0x0"]),
-    ("ram", {"state": "absent"}, ["bytes that are not zero, at 0xdff000"]),
-    ("bare", {"state": "reconfigured", "mode": "fsdax"}, ["an info block of mode fsdax (pfn)"]),
-    (None, {"state": "reconfigured", "mode": "sector"}, ["member of an md array"]),
-])
-def test_data_is_refused_and_stays(controller, guest, digests, name, change, said):
+@pytest.fixture(name="refused")
+def refuser(controller, guest):
+    """Each of these changes must be refused in these words; two at a time, since none of them is to change anything."""
+    def refuse(cases, reason, *always, **options):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            runs = [(pool.submit(controller.module, GUEST, "pmem_namespace", namespaces=[wanted(name, **dict(options, **change))]), said)
+                    for name, change, said in cases]
+        for run, said in runs:
+            run.result().refusal(reason, *always, *said)
+    return refuse
+
+
+def test_data_is_refused_and_stays(guest, digests, refused):
     found = guest.namespaces()
-    others = [] if name else [found["0x3"]["device"]]
-    before = digests(*others)
-    done = controller.module(GUEST, "pmem_namespace", namespaces=[wanted(name, **change)])
-    done.refusal("it holds data: say allow_data_loss: true", *said)
-    assert (guest.namespaces(), digests(*others)) == (found, before)
+    before = digests(found["0x3"]["device"])
+    refused([("store", {"state": "reconfigured", "mode": "devdax"}, ['a label with the name "store"', 'ext4 with the label "books"']),
+             ("quick", {"state": "absent"}, ["gpt partition table"]),
+             ("blocks", {"state": "reconfigured", "mode": "sector", "sector_size": "512"}, ["LVM physical volume"]),
+             ("fast", {"state": "reconfigured", "map": "mem"}, ["bytes that are not zero, at 0x0"]),
+             ("ram", {"state": "absent"}, ["bytes that are not zero, at 0xdff000"]),
+             ("bare", {"state": "reconfigured", "mode": "fsdax"}, ["an info block of mode fsdax (pfn)"]),
+             (None, {"state": "reconfigured", "mode": "sector"}, ["member of an md array"])],
+            "it holds data: say allow_data_loss: true")
+    assert (guest.namespaces(), digests(found["0x3"]["device"])) == (found, before)
 
 
-def test_what_is_in_use_is_refused_though_it_may_be_lost(controller, guest, digests):
+def test_what_is_in_use_is_refused_though_it_may_be_lost(guest, digests, refused):
     before, found = digests(), guest.namespaces()
     mapped = "import mmap, os, time; d = os.open('/dev/%s', os.O_RDWR); m = mmap.mmap(d, 2 << 20); time.sleep(600)" % found["fast"]["device"]
     opened = "import os, time; d = os.open('/dev/%s', os.O_RDONLY); time.sleep(600)" % found["bare"]["device"]
     users = [guest.host.run("python3 -c %s >/dev/null 2>&1 </dev/null & echo $!", code).stdout.strip() for code in (mapped, opened)]
     guest.run("mount", "-o", "ro,noload", "/dev/" + found["store"]["device"], "/mnt")
     try:
-        for name, change, said in (("store", {"state": "absent"}, "in use by a file system mounted on /mnt"),
-                                   ("fast", {"state": "reconfigured", "map": "mem"}, "in use by process %s (python3), which has it open and mapped" % users[0]),
-                                   ("bare", {"state": "absent"}, "in use by process %s (python3), which has it open" % users[1])):
-            done = controller.module(GUEST, "pmem_namespace", namespaces=[wanted(name, allow_data_loss=True, **change)])
-            done.refusal("it is in use: end that use first", said)
+        refused([("store", {"state": "absent"}, ["in use by a file system mounted on /mnt"]),
+                 ("fast", {"state": "reconfigured", "map": "mem"}, ["in use by process %s (python3), which has it open and mapped" % users[0]]),
+                 ("bare", {"state": "absent"}, ["in use by process %s (python3), which has it open" % users[1]])],
+                "it is in use: end that use first", allow_data_loss=True)
     finally:
         guest.run("umount", "/mnt")
         guest.run("kill", *users)
     assert (guest.namespaces(), digests()) == (found, before)
+
+
+def test_what_the_kernel_holds_is_refused_though_it_may_be_lost(guest, digests, refused):
+    """Swap, a loop device, a linear mapping as LVM and cryptsetup make them, an md array: what the kernel itself keeps there, and no process has open."""
+    found = guest.namespaces()
+    device = {name: entry["device"] for name, entry in found.items()}
+    guest.ask("hold", {"swap": device["0x3"], "loop": device["bare"], "mapped": device["quick"], "array": device["store"]})
+    before = digests(device["0x3"])
+    absent = {"state": "absent"}
+    try:
+        refused([(None, {"state": "reconfigured", "mode": "sector"}, ["in use by swap on /dev/" + device["0x3"], "swap (", "allow_data_loss does not help here"]),
+                 ("bare", absent, ["in use by the loop device loop0"]),
+                 ("quick", absent, ["in use by the device memlab-mapped on " + device["quick"]]),
+                 ("store", absent, ["in use by the device md_memlab on " + device["store"]])],
+                "it is in use: end that use first", allow_data_loss=True)
+    finally:
+        guest.ask("release")
+    assert (guest.namespaces(), digests(device["0x3"])) == (found, before)
 
 
 def test_a_change_leaves_its_neighbours_as_they_are(controller, guest, digests):

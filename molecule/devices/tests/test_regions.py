@@ -50,7 +50,7 @@ print(json.dumps([subprocess.run(["cxl", "create-region", "-d", "decoder0.%d" % 
                                  capture_output=True).returncode for window, kind, serials in json.loads(sys.argv[1])]))
 """
 
-# Give the one dax device to kmem and take its first block online, or offline again.
+# Give the one dax device to kmem and take its first block online, or offline again; one of a namespace comes by its name, and leaves.
 ONLINE = """
 import glob, os, sys
 dax, = os.listdir("/sys/bus/dax/devices")
@@ -59,11 +59,17 @@ def put(path, value):
         stream.write(value)
 if sys.argv[1] == "online":
     put("/sys/devices/system/memory/auto_online_blocks", "offline")
-    put("/sys/bus/dax/drivers/kmem/bind", dax)
+    if os.path.exists("/sys/bus/dax/devices/%s/driver" % dax):
+        put("/sys/bus/dax/drivers/device_dax/unbind", dax)
+        put("/sys/bus/dax/drivers/kmem/new_id", dax)
+        put("/sys/bus/dax/drivers/kmem/remove_id", dax)
+    else:
+        put("/sys/bus/dax/drivers/kmem/bind", dax)
 block = int(open("/sys/bus/dax/devices/%s/mapping0/start" % dax).read(), 16) // int(open("/sys/devices/system/memory/block_size_bytes").read(), 16)
 put("/sys/devices/system/memory/memory%d/state" % block, {"online": "online_movable", "offline": "offline"}[sys.argv[1]])
 """
 
+POLICY = "/sys/devices/system/memory/auto_online_blocks"
 PMEM = {"memory_devices": ["0x5"], "type": "pmem"}
 
 
@@ -161,11 +167,11 @@ def test_order_of_addresses_behind_one_host_bridge(regions, refused, run, look):
 def test_no_region_goes_while_blocks_of_it_are_online(regions, refused, run, look):
     before, alone = look(), {"memory_devices": ["0x1"]}
     regions(alone)
-    policy = run("cat", "/sys/devices/system/memory/auto_online_blocks")
+    policy = run("cat", POLICY)
     run("python3", "-c", ONLINE, "online")
     refused((absent(alone), "has 1 memory blocks online"),)
     run("python3", "-c", ONLINE, "offline")
-    run("python3", "-c", "import sys; open('/sys/devices/system/memory/auto_online_blocks', 'w').write(sys.argv[1])", policy)
+    run("python3", "-c", "import sys; open(%r, 'w').write(sys.argv[1])" % POLICY, policy)
     regions(*absent(alone))
     assert look() == before
 
@@ -180,6 +186,17 @@ def test_no_persistent_region_goes_with_its_namespaces(regions, refused, run, lo
     # the label lies on the device
     report = regions(PMEM)["regions"][0]
     assert look()["namespaces"] == ["store"] and [entry["name"] for entry in report["namespaces"]] == ["store"]
+    run("ndctl", "destroy-namespace", "--force", "--region=" + report["nvdimm_region"], "all")
+
+    # Memory in use: cxl disable-region would take it away from under the kernel, which does not live long after that.
+    run("ndctl", "create-namespace", "--region=" + report["nvdimm_region"], "--mode=devdax", "--map=mem", "--name=store")
+    policy = run("cat", POLICY)
+    run("python3", "-c", ONLINE, "online")
+    refused(([dict(absent(PMEM)[0], allow_data_loss=True)], "has 1 memory blocks online"),)
+    run("python3", "-c", ONLINE, "offline")
+    run("python3", "-c", "import sys; open(%r, 'w').write(sys.argv[1])" % POLICY, policy)
+    regions(dict(absent(PMEM)[0], allow_data_loss=True))
+    regions(PMEM)
     run("ndctl", "destroy-namespace", "--force", "--region=" + report["nvdimm_region"], "all")
     regions(*absent(PMEM))
     assert look() == before

@@ -70,6 +70,9 @@ def test_the_kernel_binds_and_puts_online_first(guest):
                 "for turn in $(seq 100); do ls -d /sys/bus/dax/drivers/kmem/dax* > /dev/null 2>&1 && exit; sleep 0.1; done; exit 1")
     online = guest.online()
     assert len(online) == 4
+    said = {entry["finding"]: entry for entry in good(guest.module("memory_doctor", wanted=[{"serial": "0x1", "memmap": "dram"}]))["findings"]}
+    assert said["online_unasked"]["subject"] == SECOND and said["online_unasked"]["message"].startswith("4 memory blocks of the device are online")
+    assert said["device_absent"]["subject"] == FIRST
     done = guest.module("dax_device", devices=[dict(SECOND, memmap="dram")])
     guest.refusal(done, "memory blocks are online: 4 of 4 are", "offline: true")
     assert guest.online() == online

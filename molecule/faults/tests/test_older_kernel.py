@@ -40,6 +40,10 @@ def test_a_region_of_volatile_memory_is_refused(guest):
     done = guest.module("cxl_region", regions=[{"memory_devices": ["0x3"]}])
     guest.refusal(done, "Linux 6.1.", "makes none of volatile CXL memory", "use Linux 6.3 or newer")
     assert guest.shell("ls /sys/bus/cxl/devices") == before
+    done = guest.module("memory_doctor", wanted=[])
+    assert done.code == 0, done.output
+    said = {entry["finding"]: entry for entry in done.result["findings"]}
+    assert said["no_ram_regions"]["subject"] == {"memory_devices": ["0x3"]} and "Linux 6.3 or newer" in said["no_ram_regions"]["remedy"]
 
 
 def test_a_namespace_becomes_memory_with_its_memmap_in_dram_and_goes_back(guest):

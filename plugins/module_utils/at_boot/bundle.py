@@ -25,7 +25,7 @@ import sys
 
 from %s import main
 
-sys.exit(main())
+sys.exit(main(sys.argv[1:]))
 """ % ENTRY
 
 

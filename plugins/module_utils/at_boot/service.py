@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import sys
 
-from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import declared_file, hold
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration, holds, namespaces, regions, session, signals, stepwise, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import declared_file, hold, units
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, declaration, holds, lock, namespaces, regions, session, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import stepwise, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
@@ -29,9 +30,11 @@ BLOCKS = {"memory_devices": None, "namespace": None, "soft_reserved": None, "nod
 ERROR, WARNING, INFO = "<3>", "<4>", "<6>"
 
 
-def main():
-    """The service's whole run. Returns its exit code."""
+def main(arguments=()):
+    """The service's whole run. Returns its exit code. :arg arguments: :data:`units.ENDED` for :func:`ended`."""
     host = Host()
+    if units.ENDED in arguments:
+        return ended(host)
     try:
         # first of all: a namespace has to be usable whatever is wrong with the declaration
         hold.pass_on(host)
@@ -50,12 +53,32 @@ def main():
     return 0
 
 
+def ended(host):
+    """After the service, which ends the hold or hands it over: where it is still there, the service was killed before it could. Returns an exit code."""
+    try:
+        with lock.exclusive(host, timeout=units.STOPPING / 2):
+            if not host.exists(hold.MARK):
+                return 0
+            said = ["killed before it could say what there is (%s): blocks that it had put online stay so" % os.environ.get("EXIT_STATUS", "by what is not known")]
+            if hold.hand_over(host):
+                said.append(_HELD)
+    except TestbedError as exc:
+        said = str(exc).splitlines()
+    _say(ERROR, said[0])
+    for line in said[1:]:
+        _say(WARNING, line)
+    return 0
+
+
+_HELD = "new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE
+
+
 def _failed(host, exc, *more):
     """The first line says it all, since ``systemctl status`` shows few."""
     lines = str(exc).splitlines() + list(more)
     try:
         if os.geteuid() == 0 and hold.hand_over(host):
-            lines.append("new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE)
+            lines.append(_HELD)
     except TestbedError as also:
         lines.append(also.summary)
     _say(ERROR, "nothing was brought online: %s" % lines[0])
@@ -86,6 +109,10 @@ def apply(host, declared):
     whole = declaration.plan(declared.memory_devices, offline=declared.offline)
     # A namespace on CXL memory is there when its region is, and no region outlives a boot.
     first = declaration.plan([entry.asked for entry in entries if not (entry.members and entry.namespace)], offline=declared.offline)
+    # what no device that is still to come could change
+    refusal = dax.no_self_hosting(host) if any("device" in declaration.memmaps(entry) for entry in entries) else None
+    if refusal:
+        raise refusal
     with session.changing(host), holds.auto_online_off(host):
         # main ends this, or leaves it as it is after a failure
         hold.take(host)
@@ -107,7 +134,7 @@ def _filled(entries, defaults):
 def _when_it_would_do(host, plan, seconds):
     """Wait until all that is declared could be made of what is there: drivers find their devices in their own time.
 
-    Raises the :class:`TestbedError` that was there to the end.
+    Raises the :class:`TestbedError` that was there to the end, or at once one that no waiting helps against.
     """
     last = []
 
@@ -126,6 +153,8 @@ def _when_it_would_do(host, plan, seconds):
             raise
         except TestbedError as exc:
             last[:] = [exc]
+            if exc.lasting:
+                raise
             return False
         return True
 

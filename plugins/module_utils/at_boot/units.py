@@ -19,6 +19,8 @@ SERVICE, HOLD = "memlab-memory.service", "memlab-memory-hold.service"
 # Unit and the target that wants it.
 WANTED = {SERVICE: "multi-user.target", HOLD: "sysinit.target"}
 
+# What the program is told when it is run after itself, see service.ended.
+ENDED = "--ended"
 # Seconds for the service to put things right after its time is over.
 STOPPING = 20
 
@@ -62,10 +64,11 @@ After=%(hold)s
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=%(python)s -I -S %(program)s
+ExecStopPost=%(python)s -I -S %(program)s %(ended)s
 TimeoutStartSec=%(timeout)d
 TimeoutStopSec=%(stopping)d
 
 [Install]
 WantedBy=%(target)s
-""" % {"declaration": declared_file.PATH, "hold": HOLD, "python": python, "program": PROGRAM, "timeout": timeout, "stopping": STOPPING,
+""" % {"declaration": declared_file.PATH, "hold": HOLD, "python": python, "program": PROGRAM, "ended": ENDED, "timeout": timeout, "stopping": STOPPING,
        "target": WANTED[SERVICE]}

@@ -46,7 +46,7 @@ def parse_count(text, available, unit, who):
     else:
         size = parse_size(word, "%s: count" % who)
         if size % unit:
-            raise TestbedError("%s: %s is not a multiple of this host's memory block, %s" % (who, word, format_size(unit)))
+            raise TestbedError("%s: %s is not a multiple of this host's memory block, %s" % (who, word, format_size(unit)), lasting=True)
         count = size // unit
     if available is None:
         return 0

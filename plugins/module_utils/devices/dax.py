@@ -65,10 +65,10 @@ def no_self_hosting(host):
     value = boot_parameter(host)
     if value is None:
         return TestbedError("this kernel cannot keep a memmap on the device: it has no %s" % BOOT_PARAMETER,
-                            remedy="use a kernel with CONFIG_MHP_MEMMAP_ON_MEMORY, or memmap: dram")
+                            remedy="use a kernel with CONFIG_MHP_MEMMAP_ON_MEMORY, or memmap: dram", lasting=True)
     if value in ("N", "0"):
         return TestbedError("the boot parameter memory_hotplug.memmap_on_memory is off (%s reads %s)" % (BOOT_PARAMETER, value),
-                            remedy="boot with memory_hotplug.memmap_on_memory=1; it cannot be changed at run time")
+                            remedy="boot with memory_hotplug.memmap_on_memory=1; it cannot be changed at run time", lasting=True)
     return None
 
 
@@ -78,12 +78,12 @@ def write_knob(host, name, value):
     try:
         host.write(path, "1" if value else "0")
     except FileNotFoundError:
-        raise TestbedError("%s has no knob memmap_on_memory" % name, remedy="it came with kernel 6.8; this is %s" % release(host))
+        raise TestbedError("%s has no knob memmap_on_memory" % name, remedy="it came with kernel 6.8; this is %s" % release(host), lasting=True)
     except OSError as exc:
         if exc.errno == errno.EOPNOTSUPP:
             raise no_self_hosting(host) or TestbedError(
                 "the kernel will not keep a memmap on %s (EOPNOTSUPP) although the boot parameter is on" % name,
-                remedy="its page size, struct page size or memory block size do not allow it here; use memmap: dram")
+                remedy="its page size, struct page size or memory block size do not allow it here; use memmap: dram", lasting=True)
         if exc.errno == errno.EBUSY:
             raise TestbedError("the knob of %s cannot change while kmem has the device (EBUSY)" % name)
         raise TestbedError("cannot write %s (%s)" % (path, errno_name(exc.errno)))
@@ -100,7 +100,7 @@ def probe_self_hosting(host, device):
         raise refusal
     if device.knob is None:
         raise TestbedError("%s has no knob memmap_on_memory, so its memmap cannot be put on the device" % device.name,
-                           remedy="the knob came with kernel 6.8; this is %s" % release(host))
+                           remedy="the knob came with kernel 6.8; this is %s" % release(host), lasting=True)
     if device.driver == "kmem" and not device.knob:
         try:
             host.write("%s/devices/%s/memmap_on_memory" % (BUS, device.name), "1")

@@ -25,7 +25,7 @@ def check(host):
     name = "/boot/config-%s" % dax.release(host)
     configuration = host.read_optional(name)
     if configuration and not re.search("^%s=y" % OPTION, configuration, re.MULTILINE):
-        raise TestbedError("no CXL region can be made here", ["%s is not set in %s" % (OPTION, name)], VIRTUAL)
+        raise TestbedError("no CXL region can be made here", ["%s is not set in %s" % (OPTION, name)], VIRTUAL, lasting=True)
 
 
 def reason(host):

@@ -48,7 +48,7 @@ class Plan(object):
         """The :class:`Placed` of a declared region, which counts as made from then on. Raises :class:`TestbedError` saying why there is none."""
         if entry.mode == "ram" and (0, 0) < version(self.release) < cxl.RAM_REGIONS:
             raise TestbedError("no region can be made of %s: Linux %s makes none of volatile CXL memory" % (identity.describe_all(entry.members), self.release),
-                               remedy="use Linux %d.%d or newer" % cxl.RAM_REGIONS)
+                               remedy="use Linux %d.%d or newer" % cxl.RAM_REGIONS, lasting=True)
         check_devices(entry, self.regions)
         placed = self._choose(entry)
         name = "new region %d" % len(self.regions)

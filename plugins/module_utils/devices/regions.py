@@ -50,10 +50,11 @@ def _parse_size(size, who, count, mode, memory_block):
     # persistent memory need not become memory blocks
     unit = memory_block if mode == "ram" else 1
     if size == 0 or size % unit:
-        raise TestbedError("the region of %s: size %s is not a multiple of this host's memory block, %s" % (who, format_size(size), format_size(memory_block)))
+        raise TestbedError("the region of %s: size %s is not a multiple of this host's memory block, %s" % (who, format_size(size), format_size(memory_block)),
+                           lasting=True)
     if size % (EXTENT * count):
         raise TestbedError("the region of %s: size %s is not a multiple of %s (%s for each of %d memory devices)"
-                           % (who, format_size(size), format_size(EXTENT * count), format_size(EXTENT), count))
+                           % (who, format_size(size), format_size(EXTENT * count), format_size(EXTENT), count), lasting=True)
     return size
 
 
@@ -321,7 +322,8 @@ def _change(host, changes):
 
 def _region_with_dax(host, wanted):
     region = _region_or_none(Inventory(host), wanted)
-    return region is not None and region.committed and region.enabled and len(region.dax) == 1
+    # the device is there before its range is (drivers/dax/bus.c:__devm_create_dev_dax, 6.12 to 7.3)
+    return region is not None and region.committed and region.enabled and len(region.dax) == 1 and bool(dax.read(host, region.dax[0]).ranges)
 
 
 def _nvdimm_region_up(host, inventory, wanted):

@@ -62,9 +62,29 @@ def _declared(facts, entry):
     found.append(_exist(facts, entry, matching, wanted))
     if len(matching) != wanted:
         return found
+    memory = []
     for device, part in zip(matching, entry.parts or [{"mode": entry.mode, "memmap": entry.memmap}]):
         found += _Device(facts, entry, device, part["mode"], part.get("memmap")).statements()
+        if part["mode"] == device["mode"] == "system-ram":
+            memory.append(device)
+    if memory and entry.parts:
+        found.append(_online(facts, entry, _called(entry), memory))
     return found
+
+
+def _online(facts, entry, who, devices):
+    """How many blocks are online: of a divided device, what its parts have together, as memory_blocks counts."""
+    online, room = (sum(device["blocks"][state] for device in devices for state in states) for states in (("online",), ("online", "offline", "absent")))
+    names = [device["name"] for device in devices]
+
+    def say(wanted, found, ok):
+        return _statement(entry, who, [part for part in facts["ranges"] if part["device"] in names], "blocks online", wanted, found, ok)
+
+    try:
+        wanted = parse_count(entry.amount, room, facts["kernel"]["block_size"], "amount")
+    except TestbedError as exc:
+        return say(entry.amount, "%d (%s)" % (online, exc), False)
+    return say("%d of %d" % (wanted, room), "%d of %d" % (online, room), online == wanted)
 
 
 def _exist(facts, entry, matching, wanted):
@@ -128,7 +148,8 @@ class _Device(object):
         found.append(self._intent())
         if self._device["mode"] == "system-ram":
             # How much of a divided device is online, its parts know only together.
-            found += [self._capacity()] + ([] if self._desired.parts else [self._online()]) + [self._zone(), self._placement(), self._proof()]
+            online = [] if self._desired.parts else [_online(self._facts, self._desired, self._who, [self._device])]
+            found += [self._capacity()] + online + [self._zone(), self._placement(), self._proof()]
         return found
 
     def _say(self, statement, wanted, found, ok, ranges=None):
@@ -150,23 +171,13 @@ class _Device(object):
             return self._say("knob memmap_on_memory", wanted, "none in this kernel", wanted == "dram")
         return self._say("knob memmap_on_memory", wanted, intent, intent == wanted)
 
-    def _counts(self):
-        blocks = self._device["blocks"]
-        return blocks["online"], blocks["online"] + blocks["offline"], blocks["online"] + blocks["offline"] + blocks["absent"]
-
     def _capacity(self):
-        unused, present, room = self._counts()
+        blocks = self._device["blocks"]
+        present = blocks["online"] + blocks["offline"]
+        room = present + blocks["absent"]
         if self._device["ranges"] is None:
             return self._say("capacity", "all of it as memory blocks", "unknown: where the device is, only root may know", False)
         return self._say("capacity", "%d blocks" % room if room else "at least one block", "%d blocks" % present, 0 < present == room)
-
-    def _online(self):
-        online, unused, room = self._counts()
-        try:
-            wanted = parse_count(self._desired.amount, room, self._facts["kernel"]["block_size"], "amount")
-        except TestbedError as exc:
-            return self._say("blocks online", self._desired.amount, "%d (%s)" % (online, exc), False)
-        return self._say("blocks online", "%d of %d" % (wanted, room), "%d of %d" % (online, room), online == wanted)
 
     def _zone(self):
         online = [entry for entry in self._ranges if entry["state"] != "offline"]

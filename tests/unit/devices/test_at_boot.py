@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import bundle, declared_file, hold, install, service, units
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 ONE, TWO = {"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "dram", "zone": "kernel", "amount": 2}
@@ -40,10 +40,10 @@ def hold_early(fresh):
 @pytest.fixture(name="run")
 def run_service(monkeypatch, capsys):
     """Runs the service's program on a host. Returns its exit code and what it says."""
-    def run(host):
+    def run(host, arguments=()):
         monkeypatch.setattr(service, "Host", lambda: host)
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        return service.main(), capsys.readouterr().err.splitlines()
+        return service.main(arguments), capsys.readouterr().err.splitlines()
     return run
 
 
@@ -243,3 +243,50 @@ def test_namespaces_go_to_their_driver_and_memory_does_not(mixed):
     mixed.put(hold.MARK, "1")
     hold.pass_on(mixed)
     assert mixed.dax_state() == before
+
+
+# what no waiting helps against, and what nobody is left to say
+
+
+@pytest.fixture(name="clock")
+def count_waiting(monkeypatch):
+    """Looks that the service takes at the host while it waits."""
+    looks = []
+    monkeypatch.setattr("time.sleep", looks.append)
+    return looks
+
+
+@pytest.mark.parametrize("parameter, entries, words", [
+    ("N", [ONE], "memory_hotplug.memmap_on_memory is off"),
+    ("N", [ONE, {"serial": "0x99", "memmap": "dram"}], "memory_hotplug.memmap_on_memory is off"),
+    ("Y", [dict(ONE, size="300M")], "300M is not a multiple"),
+    ("Y", [dict(ONE, amount="100M")], "100M is not a multiple")])
+def test_what_cannot_come_is_not_waited_for(early, run, clock, parameter, entries, words):
+    early.put(dax.BOOT_PARAMETER, parameter)
+    early.put(declared_file.PATH, declared_file.dump(declared(*entries, wait=1000)))
+    code, said = run(early)
+    assert (code, clock) == (1, [])
+    assert words in said[0]
+
+
+def test_a_device_may_come_late(early, run, monkeypatch):
+    """What is missing now may be there at the next look."""
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE, {"serial": "0x99", "memmap": "dram"}, wait=5)))
+    looks = []
+    real = service.regions.apply
+    monkeypatch.setattr(service.regions, "apply", lambda *given, **more: looks.append(1) or real(*given, **more))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("time.monotonic", lambda: len(looks))
+    assert run(early)[0] == 1
+    assert len(looks) > 3
+
+
+def test_killed_before_it_spoke(early, run, monkeypatch):
+    """The hold goes into the care of the next module, as after any other failure; and nothing is done after a run that spoke."""
+    monkeypatch.setenv("EXIT_STATUS", "KILL")
+    code, said = run(early, [units.ENDED])
+    assert code == 0 and said[0].startswith("<3>killed before it could say what there is (KILL)")
+    assert not early.exists(hold.MARK)
+    assert holds.restore_leftovers(early) != [] and early.read(holds.AUTOPROBE) == "1"
+    assert run(early, [units.ENDED]) == (0, [])
+    assert "ExecStopPost=/usr/bin/python3 -I -S %s %s\n" % (units.PROGRAM, units.ENDED) in units.service_unit("/usr/bin/python3", 10)

@@ -264,3 +264,28 @@ def test_soft_reserved_memory_and_its_parts(gathered):
     assert failed(facts, [{"soft_reserved": "%#x" % start, "parts": parts}]) == []
     assert failed(facts, [{"soft_reserved": "%#x" % start, "memmap": "dram"}]) == [
         "soft-reserved memory at %#x: dax device: wanted one, found dax0.0, dax1.0" % start]
+
+
+def test_how_much_of_a_divided_device_is_online(gathered):
+    """The parts that are memory count together; those that are not, not at all."""
+    facts = gathered()
+    start = facts["devices"][0]["ranges"][0]["start"]
+
+    def online(*counts):
+        for device, count in zip(facts["devices"], counts):
+            device.update(memory_devices=[], soft_reserved=start, blocks={"online": count, "offline": 4 - count, "absent": 0})
+        return sum(counts)
+
+    parts = [{"size": "512M", "memmap": "device"}, {"size": "all", "memmap": "dram"}]
+    for counts, amount, wanted in (((4, 2), "all", "8 of 8"), ((4, 2), 5, "5 of 8"), ((4, 4), "50%", "4 of 8")):
+        found = online(*counts)
+        assert failed(facts, [{"soft_reserved": "%#x" % start, "parts": parts, "amount": amount}]) == [
+            "soft-reserved memory at %#x, blocks 32-35, 64-67: blocks online: wanted %s, found %d of 8" % (start, wanted, found)]
+    online(4, 2)
+    for amount in (6, "75%", "768M"):
+        assert failed(facts, [{"soft_reserved": "%#x" % start, "parts": parts, "amount": amount}]) == []
+    facts["devices"][1]["mode"] = "devdax"
+    mixed = [parts[0], {"size": "all", "mode": "devdax"}]
+    assert failed(facts, [{"soft_reserved": "%#x" % start, "parts": mixed}]) == []
+    assert failed(facts, [{"soft_reserved": "%#x" % start, "parts": mixed, "amount": 3}]) == [
+        "soft-reserved memory at %#x, blocks 32-35: blocks online: wanted 3 of 4, found 4 of 4" % start]
