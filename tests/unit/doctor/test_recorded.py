@@ -82,6 +82,8 @@ EXPECTED = {
         ("notice", "cannot_go_offline", "0x1"),
         ("notice", "size_lost", "slow"),
         ("notice", "size_lost", "8a54d998-a662-41e2-a487-b4f202e0a203")],
+    "rich-6.12": [
+        ("notice", "auto_online_policy", "memory policy")],
     "unsupported-6.12": [
         ("problem", "knob_ignored", "0x1"),
         ("problem", "knob_ignored", "0x2"),
@@ -104,7 +106,7 @@ EXPECTED = {
         ("notice", "size_lost", "ram")],
 }
 
-HEALTHY = ("device-6.12", "dram-6.12", "offline-6.12", "mixed-6.12", "mixed-7.3", "hvo-7.3", "lockdown-7.3", "nvdimm-6.12", "fresh", "bound")
+HEALTHY = ("device-6.12", "dram-6.12", "offline-6.12", "mixed-6.12", "mixed-7.3", "hvo-7.3", "lockdown-7.3", "nvdimm-6.12", "rich-6.12", "fresh", "bound")
 
 
 def test_no_recorded_machine_is_left_out():
