@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
             ended.set()
             watcher.join()
             self._remove_tmp_path(self._connection._shell.tmpdir)
-        if result.get("artifact") and not result.get("failed") and self._connection.transport != "local":
+        if result.get("artifact") and not result.get("failed") and not self._task.check_mode and self._connection.transport != "local":
             result["artifact"] = self._bring(result["artifact"], result["manifest"])
         return result
 
