@@ -49,6 +49,7 @@ MISTAKES = [
     ("image.loader", "lilo", "image.loader: 'lilo' is none of qemu, grub"),
     ("image.loader", "grub", "kernel_parameters: GRUB starts this guest (image.loader), so its boot parameters are set in the guest, as on a host"),
     ("hypervisor_bit", "no", "hypervisor_bit: 'no' is neither true nor false"),
+    ("watchdog", 30, "watchdog: 30 is neither true nor false"),
     ("image.packages.0", "--yes", "image.packages[0]: '--yes' is not a package name"),
     ("cxl", [], "cxl: [] is not a mapping"),
     ("nvdimms", {}, "nvdimms: {} is not a list"),
