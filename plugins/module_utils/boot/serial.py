@@ -24,5 +24,5 @@ def tail(text, release, lines=15):
         after = _NEXT.search(text, start)
         text = text[start:after.start() if after else len(text)]
     said = [kernel_log.without_addresses(line.rstrip()) for line in text.splitlines() if line.strip() and not _DUMP.match(line)]
-    first = kernel_log.trouble([(7, line) for line in said])
+    first = kernel_log.trouble([(7, line) for line in said]) if start >= 0 else None
     return ([first] if first and first not in said[-lines:] else []) + said[-lines:]
