@@ -96,6 +96,10 @@ options:
             C(CONFIG_CXL_REGION_INVALIDATION_TEST); this is for seeing that failure.
         type: bool
         default: false
+      watchdog:
+        description: Whether the guest has a watchdog timer (i6300esb) that resets it when it was started and nobody feeds it.
+        type: bool
+        default: false
       groups:
         description: Further inventory groups of the guest.
         type: list

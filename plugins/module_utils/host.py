@@ -161,6 +161,14 @@ class Host(object):
         except OSError as exc:
             raise TestbedError("cannot read %s (%s)" % (name, errno_name(exc.errno)))
 
+    def read_log(self, name):
+        """All that a log holds now, text: /dev/kmsg, whose reader would wait for more, or a file of a recorded tree. Raises :class:`TestbedError`."""
+        try:
+            with Follower(self.path(name), from_start=True) as log:
+                return log.news()
+        except OSError as exc:
+            raise TestbedError("cannot read %s (%s)" % (name, errno_name(exc.errno)))
+
     def read_int(self, name, base=0):
         """A number in a file; ``base`` 0 accepts decimal and 0x. Raises :class:`TestbedError`."""
         text = self.read(name)
@@ -338,9 +346,9 @@ def _look_for_filled(sender, path, offsets, length, mapped):
 class Follower(object):
     """What is added to a file, /dev/kmsg above all: its reader gets one record at a time, and EPIPE where the ring has gone round meanwhile."""
 
-    def __init__(self, path):
+    def __init__(self, path, from_start=False):
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        os.lseek(self._descriptor, 0, os.SEEK_END)
+        os.lseek(self._descriptor, 0, os.SEEK_SET if from_start else os.SEEK_END)
 
     def __enter__(self):
         return self

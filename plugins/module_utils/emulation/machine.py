@@ -92,7 +92,7 @@ class Machine(object):
     def definition(self):
         """What a change of the testbed file changes about a guest that runs, as JSON types."""
         found = [qemu_arguments.machine_arguments(self.guest, self.file("memory")), list(self.guest.kernel_parameters)]
-        return found + ["hypervisor_bit"] if self.guest.hypervisor_bit else found
+        return found + [name for name in ("hypervisor_bit", "watchdog") if getattr(self.guest, name)]
 
     def is_outdated(self):
         """Whether the guest was started from another definition than this one."""
@@ -142,6 +142,8 @@ class Machine(object):
                  "-device", "virtio-rng-pci,bus=pcie.0,id=memlab.rng" + bounce,
                  "-chardev", "file,id=memlab.serial,path=serial.log", "-serial", "chardev:memlab.serial",
                  "-qmp", "unix:qmp.sock,server=on,wait=off"]
+        if guest.watchdog:
+            argv += ["-device", "i6300esb,bus=pcie.0,id=memlab.watchdog", "-action", "watchdog=reset"]
         if guest.image.loader == "grub":
             argv += grub_disk.arguments(grub_disk.firmware()[0], self.file(VARIABLES))
         else:

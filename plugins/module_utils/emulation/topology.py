@@ -169,6 +169,8 @@ class Guest:
     kernel_parameters: Annotated[List[str], schema.list_of(_kernel_parameter)] = field(default_factory=list)
     # Whether processors say that they are virtual; a kernel that sees it commits no CXL region.
     hypervisor_bit: Annotated[bool, schema.boolean] = False
+    # A watchdog timer (i6300esb) that resets the guest when nobody feeds it.
+    watchdog: Annotated[bool, schema.boolean] = False
     groups: Annotated[List[str], schema.list_of(_group)] = field(default_factory=list)
     vars: Annotated[Dict[str, Any], schema.variables] = field(default_factory=dict)
     numa: Annotated[Numa, schema.record(Numa)] = field(default_factory=Numa)

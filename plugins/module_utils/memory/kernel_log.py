@@ -61,8 +61,13 @@ def trouble(records):
     """The first line that tells of a warning, an oops, a lockup, a lack of memory or a memory error, free of kernel addresses, or ``None``."""
     for level, said in records:
         if level <= _CRITICAL or _TROUBLE.search(said):
-            return _ADDRESS.sub("[address]", said)[:200]
+            return without_addresses(said)[:200]
     return None
+
+
+def without_addresses(line):
+    """The line as it may be shown: kernel addresses are nobody's business."""
+    return _ADDRESS.sub("[address]", line)
 
 
 def stuck_pages(records):

@@ -52,6 +52,7 @@ MISTAKES = [
     ("image.kernel_file", "/boot/vmlinuz", "image.kernel_file: '/boot/vmlinuz' is not the absolute path of a Debian package"),
     ("image.kernel_file", "/kernel.deb", "image.kernel_package: image.kernel_file names the kernel already"),
     ("hypervisor_bit", "no", "hypervisor_bit: 'no' is neither true nor false"),
+    ("watchdog", 30, "watchdog: 30 is neither true nor false"),
     ("image.packages.0", "--yes", "image.packages[0]: '--yes' is not a package name"),
     ("cxl", [], "cxl: [] is not a mapping"),
     ("nvdimms", {}, "nvdimms: {} is not a list"),

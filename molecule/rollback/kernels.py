@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Packages of kernels, good and bad, without a compiler: Debian's own real-time kernel with a few of its modules, under its name and under others.
+
+Usage: kernels.py DIRECTORY. Writes good.deb, panics.deb, hangs.deb and other.deb there, and kernels.json with the release of each. The kernel comes from
+the package that apt takes linux-image-rt-amd64 for, so the machine this runs on has to be of the guests' suite.
+"""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# What a guest needs to boot from its disk, to be reached, and to be guarded.
+NEEDED = ("drivers/block/virtio_blk", "drivers/virtio/", "drivers/net/virtio_net", "drivers/net/net_failover", "net/core/failover", "drivers/watchdog/i6300esb",
+          "drivers/watchdog/watchdog", "drivers/watchdog/softdog", "drivers/firmware/qemu_fw_cfg", "drivers/char/hw_random/", "fs/ext4/", "fs/jbd2/", "fs/mbcache",
+          "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c")
+
+SCRIPTS = {
+    # As Debian's own do; what waits at the end is for a test that takes the power away.
+    "postinst": """#!/bin/sh
+set -e
+[ "$1" = configure ] || exit 0
+[ ! -p /run/wait-here ] || { touch /run/waiting; cat /run/wait-here; }
+depmod %(release)s
+DEB_MAINT_PARAMS="$*" run-parts --exit-on-error --arg=%(release)s --arg=/boot/vmlinuz-%(release)s /etc/kernel/postinst.d
+""",
+    "postrm": """#!/bin/sh
+set -e
+[ "$1" = purge ] || [ "$1" = remove ] || exit 0
+rm -f /boot/initrd.img-%(release)s
+DEB_MAINT_PARAMS="$*" run-parts --exit-on-error --arg=%(release)s --arg=/boot/vmlinuz-%(release)s /etc/kernel/postrm.d
+""",
+}
+
+# The kernel looks for its modules by its own release, whatever the package calls it.
+HOOK = """#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+[ "$version" != %(release)s ] || ln -s %(release)s "$DESTDIR/lib/modules/%(real)s"
+"""
+
+FAULT = """#!/bin/sh
+[ "$1" != prereqs ] || exit 0
+grep -q 'vmlinuz-%(release)s ' /proc/cmdline || exit 0
+%(fault)s
+"""
+
+FAULTS = {"panics": "echo c > /proc/sysrq-trigger", "hangs": "while :; do :; done", "other": None}
+
+
+def run(*argv, **options):
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, **options).stdout
+
+
+def unpack(directory):
+    """Fetch and unpack the kernel. Returns its release."""
+    name = re.search(r"^ *Depends: (linux-image-\S+)$", run("apt-cache", "depends", "linux-image-rt-amd64"), re.MULTILINE).group(1)
+    run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name, cwd=directory)
+    archive = next(directory.glob("*.deb"))
+    run("dpkg-deb", "--extract", str(archive), str(directory / "all"))
+    return name[len("linux-image-"):]
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="ascii")
+    path.chmod(0o755)
+
+
+def package(source, real, release, fault, target):
+    """Write one package. :arg fault: a shell command for its initramfs, ``None`` for a kernel that boots."""
+    with tempfile.TemporaryDirectory() as temporary:
+        tree, values = pathlib.Path(temporary), {"real": real, "release": release, "fault": fault}
+        (tree / "boot").mkdir()
+        for name in ("vmlinuz", "config"):
+            os.link(source / "boot" / ("%s-%s" % (name, real)), tree / "boot" / ("%s-%s" % (name, release)))
+        old, new = source / "lib/modules" / real, tree / "lib/modules" / release
+        for path in old.rglob("*"):
+            place = str(path.relative_to(old))
+            if path.is_file() and (place.startswith("modules.") or place.partition("kernel/")[2].startswith(NEEDED)):
+                (new / place).parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, new / place)
+        if release != real:
+            os.symlink(release, tree / "lib/modules" / real)
+            put(tree / "usr/share/initramfs-tools/hooks" / ("memlab-" + release), HOOK % values)
+        if fault:
+            put(tree / "usr/share/initramfs-tools/scripts/init-premount" / ("memlab-" + release), FAULT % values)
+        for name, text in SCRIPTS.items():
+            put(tree / "DEBIAN" / name, text % values)
+        put(tree / "DEBIAN/control", "Package: linux-image-%s\nVersion: 1\nArchitecture: amd64\nMaintainer: memlab.testbed\nDescription: kernel for a test\n" % release)
+        run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(tree), str(target))
+
+
+def main():
+    target = pathlib.Path(sys.argv[1])
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as temporary:
+        source = pathlib.Path(temporary)
+        real = unpack(source)
+        releases = {"good": real, **{name: "%s-%s" % (real.partition("-rt")[0], name) for name in FAULTS}}
+        for name, release in releases.items():
+            package(source / "all", real, release, FAULTS.get(name), target / (name + ".deb"))
+    (target / "kernels.json").write_text(json.dumps(releases), encoding="ascii")
+    shutil.rmtree(target / "all", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Each time the host ends on its old kernel, which is still the default, and the play fails for that host and says why."""
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import paths
+
+HERE = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", name="kernels")
+def the_kernels(tmp_path_factory):
+    """Name to (path, release) of good and bad kernels."""
+    directory = tmp_path_factory.mktemp("kernels")
+    subprocess.run([sys.executable, str(HERE / "kernels.py"), str(directory)], check=True)
+    releases = json.loads((directory / "kernels.json").read_text(encoding="ascii"))
+    return {name: (str(directory / (name + ".deb")), release) for name, release in releases.items()}
+
+
+@pytest.fixture(scope="module", name="guests")
+def the_guests(open_guest):
+    """Both guests, each with the kernel it came with."""
+    found = {name: open_guest(name) for name in ("first", "second")}
+    for guest in found.values():
+        guest.old = guest.shell("uname -r").strip()
+        guest.boot = files(guest)
+    return found
+
+
+def files(guest):
+    """What of kernels there is on the disk."""
+    return guest.shell("ls /boot /lib/modules").split()
+
+
+def started(guest):
+    return guest.shell("cat /proc/sys/kernel/random/boot_id").strip()
+
+
+def start(controller, kernels, chosen, **variables):
+    given = dict(variables, kernels={guest: kernels[name][0] for guest, name in chosen.items()})
+    return controller.start("ansible-playbook", "-i", HERE / "testbed.qemu.yml", HERE / "install.yml", "-e", json.dumps(given))
+
+
+def install(controller, kernels, chosen, **variables):
+    return controller.finish(start(controller, kernels, chosen, **variables), 1800)
+
+
+def said(done, guest):
+    """What the play said of a guest: kernel_install_result, and whether it failed there."""
+    text = re.sub(r"\s+", " ", done.output.replace("\\", "").replace("''", "'"))
+    found = re.search(r"result %s (\{.*?\})['\"]? (?:TASK|PLAY|ok|\[)" % guest, text)
+    failed = re.search(r"^%s +: .*failed=(\d+)" % guest, done.output, re.MULTILINE)
+    return (json.loads(found.group(1)) if found else None), int(failed.group(1))
+
+
+def stands(guest):
+    """The old kernel runs, is the default, and nothing of another one is left."""
+    guest.connect()
+    assert guest.shell("uname -r").strip() == guest.old
+    assert "Linux version %s " % guest.old in guest.shell("cat /proc/version")
+    environment = guest.shell("grub-editenv list")
+    assert re.search(r"^saved_entry=gnulinux-advanced-\S+>gnulinux-%s-advanced-\S+$" % re.escape(guest.old), environment, re.MULTILINE), environment
+    assert "next_entry" not in environment or "next_entry=\n" in environment
+    assert 'set default="${saved_entry}"' in guest.shell("cat /boot/grub/grub.cfg")
+    assert files(guest) == guest.boot
+    assert guest.shell("dpkg --audit; ls /var/lib/memlab /etc/systemd/system.conf.d 2>/dev/null || :").split() in (
+        [], ["/etc/systemd/system.conf.d:", "/var/lib/memlab:"])
+
+
+def serial(guest):
+    return (pathlib.Path(paths.guest_directory("rollback", guest)) / "serial.log").read_text(encoding="utf-8", errors="replace")
+
+
+def test_a_full_disk_is_seen_before_anything_is_changed(controller, guests, kernels):
+    guest = guests["first"]
+    before = guest.shell("sha256sum /boot/grub/grub.cfg /boot/grub/grubenv; ls /etc/default/grub.d /etc/grub.d /var/cache/apt/archives")
+    guest.shell("fallocate -l $(( $(df --output=avail -B1 / | tail -1) - 20000000 )) /var/full")
+    done = install(controller, kernels, {"first": "good"})
+    assert done.code == 2 and "no room for the kernel: /boot has" in done.output, done.output
+    assert "remove kernels that are not needed any more" in re.sub(r"\s+", " ", done.output)
+    guest.shell("rm /var/full")
+    assert guest.shell("sha256sum /boot/grub/grub.cfg /boot/grub/grubenv; ls /etc/default/grub.d /etc/grub.d /var/cache/apt/archives") == before
+
+
+def test_kernels_that_panic_and_that_hang(controller, guests, kernels):
+    boots = {name: started(guest) for name, guest in guests.items()}
+    done = install(controller, kernels, {"first": "panics", "second": "hangs"}, watchdog=40)
+    assert done.code == 2, done.output
+    for name, kind in (("first", "panics"), ("second", "hangs")):
+        result, failed = said(done, name)
+        assert failed == 1, done.output
+        assert (result["outcome"], result["release"], result["release_before"]) == ("rolled_back", kernels[kind][1], guests[name].old)
+        assert "it did not come up: the host returned to %s by itself" % guests[name].old == result["reason"]
+        stands(guests[name])
+        assert started(guests[name]) != boots[name]
+        assert "Booting `Linux %s, on trial for one boot'" % kernels[kind][1] in serial(name)
+    assert any("Kernel panic - not syncing: sysrq triggered crash" in line for line in said(done, "first")[0]["tail"])
+    # nothing but the watchdog has ended it
+    assert "Kernel panic" not in serial("second") and "watchdog did not stop" in serial("second")
+
+
+def test_a_loss_of_power_during_the_installation_and_a_kernel_that_is_another(controller, guests, kernels):
+    cut = guests["first"]
+    known = cut.variables()
+    cut.shell("mkfifo /run/wait-here")
+    running = start(controller, kernels, {"first": "good", "second": "other"})
+    try:
+        deadline = time.monotonic() + 900
+        while cut.shell("cat /run/waiting 2>&1 || :") != "" and time.monotonic() < deadline and running.poll() is None:
+            pass  # each look is a connection of its own
+        assert "half-configured" in cut.shell("dpkg-query -W -f '${Status}' linux-image-%s" % kernels["good"][1])
+        done = controller.module("localhost", "qemu_guest", testbed_file=known["memlab_testbed_file"], name="first", state="powercycled",
+                                 ssh_port=known["ansible_port"])
+        assert done.code == 0, done.output
+    finally:
+        done = controller.finish(running, 1800)
+    assert done.code == 2, done.output
+    result = said(done, "first")[0]
+    assert (result["outcome"], result["reason"]) == ("rolled_back", "the host was lost while the packages were being installed")
+    assert "It is back with %s, which is still the default" % cut.old in re.sub(r"\s+", " ", done.output)
+    result, failed = said(done, "second")
+    assert failed == 1
+    assert result["reason"] == "running release: wanted %s, found %s" % (kernels["other"][1], kernels["good"][1])
+    for guest in guests.values():
+        stands(guest)
+
+
+def test_a_good_kernel_goes_through_and_by_kexec_too(controller, guests, kernels):
+    release = kernels["good"][1]
+    done = install(controller, kernels, {"first": "good", "second": "good"}, kexec=["second"])
+    assert done.code == 0, done.output
+    for name, guest in guests.items():
+        result = said(done, name)[0]
+        assert (result["outcome"], result["release"], result["reason"]) == ("installed", release, "")
+        guest.connect()
+        guest.result = result
+        assert "Linux version %s " % release in guest.shell("cat /proc/version")
+        assert re.search(r"^saved_entry=\S+>gnulinux-%s-advanced-" % re.escape(release), guest.shell("grub-editenv list"), re.MULTILINE)
+        assert {"vmlinuz-" + release, "vmlinuz-" + guest.old} <= set(files(guest))
+        assert guest.shell("ls /boot/grub/memlab-trial.cfg /etc/systemd/system/memlab-trial.timer 2>/dev/null || :") == ""
+    assert "Booting `Linux %s, on trial for one boot'" % release in serial("first").rsplit("BdsDxe: loading", 1)[1]
+    assert "Loading Linux %s" % release not in serial("second")
+
+
+def test_the_same_again_changes_nothing(controller, guests, kernels):
+    done = install(controller, kernels, {"first": "good"})
+    assert done.code == 0 and done.changed == 0, done.output
+    assert said(done, "first")[0]["outcome"] == "unchanged"
+
+
+def test_back_to_the_kernel_of_before(controller, guests):
+    guest = guests["second"]
+    done = controller.play(HERE / "back.yml", HERE / "testbed.qemu.yml", seconds=1200, kernel_install_rollback_to=guest.result)
+    assert done.code == 0, done.output
+    stands(guest)

@@ -1,0 +1,91 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether a kernel on trial does what it should: the running release, modules, the kernel's log, and commands of the user's.
+
+The log is compared with what the earlier kernel had said by the time the trial began: what it said, too, is nothing new.
+"""
+from __future__ import annotations
+
+import os
+import re
+
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import loader
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory import kernel_log
+
+PSTORE = ("/sys/fs/pstore", "/var/lib/systemd/pstore")
+_TAIL = 15
+# Said of a watchdog that is left running, which is what a trial wants of it (drivers/watchdog/watchdog_dev.c:watchdog_release).
+_OURS = re.compile(r"watchdog\d*: watchdog did not stop")
+
+
+def look(host, release, modules, known, checks, log=True):
+    """What does not hold, one line each; empty when the gate is passed. Raises :class:`TestbedError` for questions that cannot be asked.
+
+    :arg known: lines of trouble that are nothing new, as :func:`troubles` returns them. :arg checks: argument lists.
+    """
+    check_questions(checks)
+    reasons = []
+    running = loader.running(host)
+    if running != release:
+        reasons.append("running release: wanted %s, found %s" % (release, running))
+    there = loaded(host)
+    reasons += ["module %s: wanted loaded, found not loaded" % name for name in modules if name.replace("-", "_") not in there]
+    if log:
+        old = {shape(line) for line in known}
+        reasons += ["kernel log: %s" % line for line in troubles(host) if shape(line) not in old]
+    for argv in checks:
+        try:
+            host.run(argv, timeout=300)
+        except TestbedError as exc:
+            reasons.append("check: %s" % ": ".join([exc.summary] + exc.details[-1:]))
+    return reasons
+
+
+def check_questions(checks):
+    for argv in checks:
+        if not isinstance(argv, list) or not argv or not all(isinstance(word, str) and word for word in argv):
+            raise TestbedError("%.80r is not a command" % (argv,), remedy="give a list of its words; no shell reads it")
+
+
+def loaded(host):
+    """Names of the modules that are in the kernel, loaded or built in."""
+    release = loader.running(host)
+    built = (host.read_optional("/lib/modules/%s/modules.builtin" % release) or "").splitlines()
+    names = [re.sub(r"\.ko$", "", os.path.basename(line)).replace("-", "_") for line in built]
+    return set(names) | {line.split()[0] for line in host.read("/proc/modules").splitlines() if line}
+
+
+def troubles(host):
+    """Every line of the kernel's log since it started that tells of trouble, free of addresses, each kind once."""
+    found, shapes = [], set()
+    for record in kernel_log.lines(host.read_log(kernel_log.KMSG)):
+        line = kernel_log.trouble([record])
+        if line and shape(line) not in shapes and not _OURS.search(line):
+            shapes.add(shape(line))
+            found.append(line)
+    return found
+
+
+def shape(line):
+    """A line without what differs between two boots: numbers, releases, addresses."""
+    return re.sub(r"\b0x[0-9a-f]+\b|\b[0-9a-f]*\d[0-9a-f]*\b", "N", re.sub(r"\b\d+\.\d+\.\d+\S*", "RELEASE", line))
+
+
+def remembered(host, since=0.0):
+    """The end of what a kernel left in persistent storage when it died, newest first; ``[]`` for nothing. :arg since: seconds since the epoch."""
+    found = []
+    for directory in PSTORE:
+        for name in host.listdir(directory):
+            place = "%s/%s" % (directory, name)
+            try:
+                state = os.stat(host.path(place))
+            except OSError:
+                continue
+            if "dmesg" in name and os.path.isfile(host.path(place)) and state.st_mtime >= since:
+                found.append((state.st_mtime, place))
+    if not found:
+        return []
+    lines = [line for line in host.read(max(found)[1]).splitlines() if line.strip()]
+    return [kernel_log.without_addresses(line) for line in lines[-_TAIL:]]

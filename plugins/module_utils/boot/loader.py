@@ -1,0 +1,161 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The boot loader of a host, whichever it is: what it can start, what it starts by default and what once."""
+from __future__ import annotations
+
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import files, grub, systemd_boot
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+RELEASE = "/proc/sys/kernel/osrelease"
+
+
+class Grub(object):
+    """What GRUB's files say, and the ways to change it."""
+
+    name, trial_id, why_not_once = "grub", grub.TRIAL_ID, staticmethod(grub.why_not_once)
+
+    def __init__(self, host):
+        self.host = host
+
+    def entries(self):
+        return grub.entries(self.host)
+
+    def default(self):
+        return grub.default(self.host, self.entries())
+
+    def once(self):
+        return grub.once(self.host, self.entries())
+
+    def for_release(self, release):
+        return grub.for_release(self.entries(), release)
+
+    def pinned(self):
+        return grub.pinned(self.host)
+
+    def set_default(self, entry):
+        grub.pin(self.host, entry)
+
+    def set_once(self, entry):
+        if entry is not None:
+            reason = grub.why_not_once(self.host)
+            if reason:
+                raise TestbedError("an entry cannot be chosen for one boot: " + reason, remedy="put /boot on a plain partition")
+        grub.write_environment(self.host, next_entry=None if entry is None else entry.id)
+
+    def update(self):
+        grub.update(self.host)
+
+    def put_trial(self, entry, parameters):
+        """The entry for a boot on trial. :arg entry: ``None`` removes it. Returns whether anything changed."""
+        return files.put(self.host, grub.TRIAL, entry and grub.trial_text(entry, parameters))
+
+    @staticmethod
+    def command_line(entry):
+        return grub.command_line(entry)
+
+
+class SystemdBoot(object):
+    """What systemd-boot's files and variables say, and the ways to change it."""
+
+    name, trial_id = "systemd-boot", systemd_boot.TRIAL_ID
+
+    def __init__(self, host):
+        self.host = host
+
+    @staticmethod
+    def why_not_once(host):
+        return None if host.exists(systemd_boot.VARIABLES) else "there are no EFI variables (%s)" % systemd_boot.VARIABLES
+
+    def entries(self):
+        return systemd_boot.entries(self.host)
+
+    def default(self):
+        return systemd_boot.default(self.host, self.entries())
+
+    def once(self):
+        return systemd_boot.once(self.host, self.entries())
+
+    def for_release(self, release):
+        return systemd_boot.for_release(self.entries(), release)
+
+    def pinned(self):
+        return bool(systemd_boot.variable(self.host, "LoaderEntryDefault"))
+
+    def set_default(self, entry):
+        systemd_boot.set_default(self.host, entry)
+
+    def set_once(self, entry):
+        systemd_boot.set_once(self.host, entry)
+
+    def update(self):
+        pass  # an entry is a file: there is no list to write anew
+
+    def put_trial(self, entry, parameters):
+        place = systemd_boot.partition(self.host) if entry is None else entry.place
+        return files.put(self.host, "%s/loader/entries/%s" % (place, systemd_boot.TRIAL_ID), entry and systemd_boot.trial_text(entry, parameters))
+
+    @staticmethod
+    def command_line(entry):
+        return systemd_boot.command_line(entry)
+
+
+def find(host):
+    """The host's boot loader. Raises :class:`TestbedError` for one that is not known."""
+    if systemd_boot.in_use(host):
+        return SystemdBoot(host)
+    if host.exists(grub.CONFIGURATION):
+        return Grub(host)
+    if systemd_boot.partition(host):
+        return SystemdBoot(host)
+    raise TestbedError("neither GRUB (%s) nor systemd-boot (loader/entries on the EFI system partition) starts this host" % grub.CONFIGURATION,
+                       remedy="a kernel can be tried for one boot with these two only")
+
+
+def running(host):
+    """Release of the running kernel."""
+    return host.read(RELEASE)
+
+
+def look(host, loader):
+    """What a user sees: loader, entries, default, once, running. Entries that start no kernel of this system are left out."""
+    entry, once = loader.default(), loader.once()
+    return {"loader": loader.name, "entries": [{"id": found.id, "title": found.title, "release": found.release} for found in loader.entries() if found.release],
+            "default": entry and entry.id, "default_release": entry and entry.release, "once": once and once.id, "running": running(host)}
+
+
+def choose(loader, word):
+    """The entry that a release, an id or a title means. Raises :class:`TestbedError` with what there is."""
+    known = loader.entries()
+    found = loader.for_release(word) or next((entry for entry in known if word in (entry.id, entry.id.split(">")[-1], entry.title)), None)
+    if found is None:
+        releases = sorted({entry.release for entry in known if entry.release})
+        raise TestbedError("%s has no entry %.80s" % (loader.name, word), remedy="it has kernels %s" % (", ".join(releases) or "none"))
+    return found
+
+
+def apply(host, default=None, once=None, check_mode=False):
+    """The whole step of module boot_entry. Returns (changed, before, after), both as :func:`look`. Raises :class:`TestbedError` before the first change.
+
+    :arg default: release, id or title of the entry to be the default. :arg once: of the one for the next boot alone; ``""`` for none.
+    """
+    loader = find(host)
+    before = look(host, loader)
+    chosen = choose(loader, default) if default else None
+    single = choose(loader, once) if once else None
+    reason = loader.why_not_once(host) if single else None
+    if reason:
+        raise TestbedError("no entry can be chosen for one boot: " + reason)
+    move = chosen is not None and (before["default"] != chosen.id or not loader.pinned())
+    aim = once is not None and before["once"] != (single and single.id)
+    if check_mode:
+        after = dict(before, **dict({"default": chosen.id, "default_release": chosen.release} if move else {}, **({"once": single and single.id} if aim else {})))
+        return move or aim, before, after
+    if move:
+        loader.set_default(chosen)
+    if aim:
+        loader.set_once(single)
+    after = look(host, loader)
+    if chosen is not None and after["default"] != chosen.id:
+        raise TestbedError("%s was told to start %s by default, and would start %s" % (loader.name, chosen.id, after["default"]))
+    return move or aim, before, after

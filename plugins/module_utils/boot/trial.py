@@ -1,0 +1,231 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A kernel on trial: installed beside the others, chosen for one boot, then confirmed or taken away.
+
+The file :data:`RECORD` says on the host how far a trial has come, so that a run that lost its controller, its connection or its power is
+gone on with, or undone, by the next.
+"""
+from __future__ import annotations
+
+import collections
+import json
+import os
+import time
+
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import files, gate, loader, packages, safeguards
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot_line, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+
+RECORD = "/var/lib/memlab/kernel-trial.json"
+
+# release, packages: as packages.describe returns them; directory: where they are on this host, and are removed, or None; parameters: of the one boot; watchdog, deadline: seconds; kexec: whether firmware is left out
+Wanted = collections.namedtuple("Wanted", "release packages directory parameters watchdog deadline kexec")
+
+
+def record(host):
+    """What is written down of a trial, or ``None``."""
+    try:
+        found = json.loads(host.read_optional(RECORD) or "null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("release"), str) else None
+
+
+def arm(host, wanted, check_mode=False):
+    """Install and choose for one boot. Returns a dict: changed, stage, release, release_before, default_before, packages, repaired, watchdog.
+
+    ``stage`` is ``armed``, ``booted`` where the kernel runs already but is not the default yet, or ``accepted`` where nothing is left to do.
+    Everything that can be known is refused before the first change; what fails after that is undone. Raises :class:`TestbedError`.
+    """
+    boot, before = _examine(host, wanted)
+    earlier = record(host)
+    answer = {"changed": False, "release": wanted.release, "release_before": loader.running(host), "default_before": before.id, "repaired": [],
+              "packages": [entry["package"] for entry in wanted.packages], "watchdog": safeguards.drivers(host, loader.running(host))}
+    if answer["release_before"] == wanted.release:
+        if before.release == wanted.release:
+            return dict(answer, stage="accepted")
+        return dict(answer, stage="booted", **{name: earlier[name] for name in ("release_before", "default_before") if earlier and name in earlier})
+    half = packages.interrupted(host)
+    if half:
+        answer["repaired"].append("dpkg had been interrupted at %s" % ", ".join(half))
+    if earlier:
+        answer["repaired"].append("a trial of %s had not come to its end" % earlier["release"])
+    answer.update(changed=True, stage="armed")
+    if check_mode:
+        return answer
+    known = packages.states(host)
+    fresh = [entry["package"] for entry in wanted.packages if known.get(entry["package"], ("",))[0] in ("", "not-installed", "config-files")]
+    # what an earlier run had installed afresh is still its to take away
+    fresh += [name for name in (earlier or {}).get("fresh", []) if name not in fresh]
+    written = dict(answer, fresh=fresh, known=gate.troubles(host), begun=time.time(), stage="installing")
+    files.put(host, RECORD, json.dumps(written, indent=1, sort_keys=True) + "\n")
+    try:
+        with signals.as_errors():
+            _change(host, boot, before, wanted, bool(half))
+    except TestbedError as exc:
+        raise _undone(host, exc)
+    files.put(host, RECORD, json.dumps(dict(written, stage="armed"), indent=1, sort_keys=True) + "\n")
+    for path in _paths(wanted) if wanted.directory else ():
+        files.put(host, path, None)
+    os.sync()
+    return answer
+
+
+def _examine(host, wanted):
+    """(loader, entry that is the default now). Raises :class:`TestbedError` for whatever can be known beforehand."""
+    packages.check_distribution(host)
+    boot_line.check(wanted.parameters)
+    if not 5 <= wanted.watchdog <= 2046:
+        raise TestbedError("watchdog: %d is not from 5 to 2046 seconds" % wanted.watchdog)
+    if wanted.deadline <= wanted.watchdog:
+        raise TestbedError("deadline: %d s are not more than the watchdog's %d" % (wanted.deadline, wanted.watchdog))
+    boot, running = loader.find(host), loader.running(host)
+    before = boot.default()
+    if before is None or before.release is None:
+        raise TestbedError("%s starts no kernel of this system by default" % boot.name, remedy="choose one with memlab.testbed.boot_entry")
+    before = boot.for_release(before.release) or before
+    if running not in (before.release, wanted.release):
+        raise TestbedError("kernel %s runs, and %s is the default: a failed trial would not come back to what runs" % (running, before.release),
+                           remedy="make one of both what the other is, with memlab.testbed.boot_entry or a reboot")
+    known = packages.states(host)
+    missing = [entry for entry in wanted.packages if known.get(entry["package"]) != ("installed", entry["version"])]
+    if wanted.release in (running, before.release):
+        if missing:
+            raise TestbedError("%s is the running kernel or the default, and %s differs from what is installed" % (wanted.release, missing[0]["file"]),
+                               remedy="give the new kernel a release of its own (LOCALVERSION)")
+        return boot, before
+    own = host.run(["dpkg", "--print-architecture"]).strip() if host.live else None
+    for entry in wanted.packages:
+        if own and entry["architecture"] not in (own, "all"):
+            raise TestbedError("%s is for %s, and this host is %s" % (entry["file"], entry["architecture"], own))
+    reason = None if wanted.kexec else boot.why_not_once(host)
+    if reason:
+        raise TestbedError("a kernel cannot be tried for one boot: " + reason)
+    if wanted.kexec and not any(host.exists(place + "/kexec") for place in ("/usr/sbin", "/sbin")):
+        raise TestbedError("the tool kexec is not installed", remedy="install kexec-tools, or let the host reboot through its firmware")
+    packages.check_space(host, missing)
+    return boot, before
+
+
+def _change(host, boot, before, wanted, interrupted):
+    if interrupted:
+        packages.repair(host)
+    if not boot.pinned() or boot.default().id != before.id:
+        boot.set_default(before)
+    safeguards.put(host, record(host)["watchdog"], wanted.watchdog, wanted.deadline)
+    packages.install(host, _paths(wanted))
+    for name in ("vmlinuz", "initrd.img"):
+        place = "/boot/%s-%s" % (name, wanted.release)
+        if not host.exists(place) or not os.stat(host.path(place)).st_size:
+            raise TestbedError("the packages are installed, but there is no %s" % place)
+    if boot.for_release(wanted.release) is None:
+        boot.update()
+    entry = boot.for_release(wanted.release)
+    if entry is None:
+        raise TestbedError("the packages are installed, but %s has no entry for %s" % (boot.name, wanted.release))
+    now = boot.default()
+    if now is None or now.id != before.id:
+        raise TestbedError("installing %s has made %s the default" % (wanted.release, now and now.id))
+    given = safeguards.parameters(wanted.parameters, wanted.watchdog)
+    boot.put_trial(entry, given)
+    if wanted.kexec:
+        host.run(["kexec", "--load", "/boot/vmlinuz-" + wanted.release, "--initrd=/boot/initrd.img-" + wanted.release,
+                  "--command-line=" + boot.command_line(loader.choose(boot, boot.trial_id))])
+    else:
+        boot.set_once(loader.choose(boot, boot.trial_id))
+
+
+def _paths(wanted):
+    """Where the package files are on this host."""
+    return [os.path.join(wanted.directory, entry["file"]) if wanted.directory else entry["path"] for entry in wanted.packages]
+
+
+def _undone(host, failure):
+    with signals.deferred():
+        try:
+            abandon(host)
+            failure.details.append("undone: the packages are removed, the default entry is what it was")
+        except TestbedError as exc:
+            failure.details.append("could not undo: %s" % exc.summary)
+            failure.changed = True
+    return failure
+
+
+def accept(host, release, keep=None, check_mode=False):
+    """Make the running kernel the default and end its trial. Returns a dict: changed, removed (releases). Raises :class:`TestbedError`.
+
+    :arg keep: kernels to keep beside the running one and the earlier default; ``None`` keeps all.
+    """
+    boot, running = loader.find(host), loader.running(host)
+    if running != release:
+        raise TestbedError("%s cannot be made the default: %s runs" % (release, running))
+    entry, now, earlier = loader.choose(boot, release), boot.default(), record(host)
+    before = [found.release for found in boot.entries() if earlier and found.id == earlier.get("default_before")]
+    installed = packages.kernels(host)
+    gone = packages.surplus(installed, {running, release} | set(before), keep) if keep is not None else []
+    move = now is None or now.id != entry.id or not boot.pinned()
+    changed = bool(move or earlier or gone)
+    if changed and not check_mode:
+        if move:
+            boot.set_default(entry)
+        if boot.default().id != entry.id:
+            raise TestbedError("%s was told to start %s by default, and would start %s" % (boot.name, entry.id, boot.default().id))
+        _end(host, boot)
+        packages.purge(host, [installed[name] for name in gone])
+        os.sync()
+    return {"changed": changed, "removed": gone, "release": release}
+
+
+def abandon(host, release=None, names=(), check_mode=False):
+    """Take a trial back: no one-shot, no entry of its own, none of the packages that it brought. Returns a dict: changed, removed (packages), remembered.
+
+    :arg release: of the kernel, where no trial of it is written down any more; :arg names: its packages then.
+    Raises :class:`TestbedError`, with nothing changed, when that kernel runs or is the default.
+    """
+    written = record(host)
+    if release and (written is None or written["release"] != release):
+        written = {"release": release, "fresh": list(names) or [name for found, name in packages.kernels(host).items() if found == release], "begun": time.time()}
+    if written is None:
+        return {"changed": False, "removed": [], "remembered": []}
+    boot, running = loader.find(host), loader.running(host)
+    now = boot.default()
+    for word, used in (("runs", running), ("is the default", now and now.release)):
+        if used == written["release"]:
+            raise TestbedError("kernel %s cannot be taken away: it %s" % (used, word))
+    known = packages.states(host)
+    there = [name for name in written.get("fresh", []) if known.get(name, ("not-installed",))[0] != "not-installed"]
+    changed = bool(there) or record(host) is not None
+    left = gate.remembered(host, written.get("begun", 0.0))
+    if changed and not check_mode:
+        _end(host, boot, keep_record=True)
+        packages.purge(host, there)
+        if packages.interrupted(host):
+            packages.repair(host)
+        _empty_modules(host, written["release"])
+        files.put(host, RECORD, None)
+        after = boot.default()
+        if now and (after is None or after.id != now.id):
+            raise TestbedError("removing %s has made %s the default" % (written["release"], after and after.id))
+        os.sync()
+    return {"changed": changed, "removed": there, "remembered": left}
+
+
+def _end(host, boot, keep_record=False):
+    once = boot.once()
+    if once is not None and once.id == boot.trial_id:
+        boot.set_once(None)
+    boot.put_trial(None, [])
+    safeguards.remove(host)
+    if not keep_record:
+        files.put(host, RECORD, None)
+
+
+def _empty_modules(host, release):
+    """What depmod has left in a directory whose modules are gone."""
+    directory = "/lib/modules/" + release
+    names = host.listdir(directory)
+    if names and all(name.startswith("modules.") for name in names):
+        for name in names:
+            files.put(host, "%s/%s" % (directory, name), None)
+        os.rmdir(host.path(directory))

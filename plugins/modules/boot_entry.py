@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the boot loader starts, by default and once."""
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: boot_entry
+short_description: See and choose what the boot loader starts
+version_added: "0.1.0"
+description:
+  - Says which kernels the host's boot loader can start, which one by default, and which one at the next boot alone.
+  - Chooses either of them. Without O(default) and O(once) nothing is changed.
+  - GRUB and systemd-boot are known. Of both the module reads the files, and lets their own tools change them.
+  - With GRUB, O(default) also has the configuration take the saved entry, by a file of its own below C(/etc/default/grub.d), so that installing a kernel
+    does not change the default any more.
+options:
+  default:
+    description: The entry to be started by default, as a kernel release, an id or a title.
+    type: str
+  once:
+    description: The entry to be started at the next boot alone, as a kernel release, an id or a title. With V(""), none.
+    type: str
+requirements:
+  - C(grub-editenv) and C(update-grub) to change GRUB, C(bootctl) to change systemd-boot.
+author:
+  - memlab.testbed contributors (@memlab)
+extends_documentation_fragment:
+  - memlab.testbed.attributes
+  - memlab.testbed.attributes.actiongroup_all
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  platform:
+    platforms: linux
+seealso:
+  - module: memlab.testbed.kernel_trial
+"""
+
+EXAMPLES = r"""
+- name: See what the host would start
+  memlab.testbed.boot_entry:
+  register: boot
+
+- name: Start another kernel by default
+  memlab.testbed.boot_entry:
+    default: 6.1.0-56-amd64
+"""
+
+RETURN = r"""
+loader:
+  description: The boot loader, V(grub) or V(systemd-boot).
+  returned: success
+  type: str
+entries:
+  description: The entries that start a kernel of this system, each with C(id), C(title) and C(release).
+  returned: success
+  type: list
+  elements: dict
+default:
+  description: Id of the entry that is started by default.
+  returned: success
+  type: str
+default_release:
+  description: Its kernel release.
+  returned: success
+  type: str
+once:
+  description: Id of the entry that is started at the next boot alone, or none.
+  returned: success
+  type: str
+running:
+  description: Release of the running kernel.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import loader
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import session
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"default": {"type": "str"}, "once": {"type": "str"}},
+        supports_check_mode=True,
+    )
+    host = Host()
+    try:
+        with session.changing(host, module.check_mode):
+            changed, before, after = loader.apply(host, module.params["default"], module.params["once"], module.check_mode)
+    except TestbedError as exc:
+        module.fail_json(**exc.fail_arguments())
+    diff = {"before": {name: before[name] for name in ("default", "once")}, "after": {name: after[name] for name in ("default", "once")}}
+    module.exit_json(changed=changed, diff=diff, **after)
+
+
+if __name__ == "__main__":
+    main()

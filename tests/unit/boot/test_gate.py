@@ -1,0 +1,61 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a kernel on trial is judged by."""
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import gate
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+
+LOG = ("5,1,100,-;Linux version 6.1.0-new\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"
+       "4,3,300,-;WARNING: CPU: 0 PID: 9 at mm/page_alloc.c:123 warn+0x10/0x20\n2,4,400,-;watchdog: watchdog0: watchdog did not stop!\n"
+       "0,5,500,-;watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [kworker:9]\n30,6,600,-;systemd[1]: WARNING: not the kernel's\n")
+
+
+@pytest.fixture(name="machine")
+def fixture_machine(tmp_path):
+    for place, text in (("proc/sys/kernel/osrelease", "6.1.0-new\n"), ("proc/modules", "kmem 16384 0 - Live 0x0\nnd_btt 1 0 - Live 0x0\n"), ("dev/kmsg", LOG),
+                        ("lib/modules/6.1.0-new/modules.builtin", "kernel/drivers/dax/dax-pmem.ko\n")):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text, encoding="ascii")
+    return Host(str(tmp_path))
+
+
+def test_a_kernel_that_is_as_it_should_be(machine):
+    assert gate.look(machine, "6.1.0-new", ["kmem", "dax_pmem", "nd-btt"], [], [], log=False) == []
+
+
+def test_each_thing_that_is_not(machine):
+    assert gate.look(machine, "6.1.0-other", ["cxl_core"], [], [], log=False) == [
+        "running release: wanted 6.1.0-other, found 6.1.0-new", "module cxl_core: wanted loaded, found not loaded"]
+
+
+def test_the_log_each_trouble_once_and_not_the_watchdog_that_the_trial_itself_has_left_running(machine):
+    assert gate.troubles(machine) == ["WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20",
+                                      "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [kworker:9]"]
+
+
+def test_what_the_earlier_kernel_said_is_nothing_new(machine):
+    known = ["WARNING: CPU: 3 PID: 1234 at mm/page_alloc.c:99 warn+0xff/0x20"]
+    assert gate.look(machine, "6.1.0-new", [], known, []) == ["kernel log: watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [kworker:9]"]
+
+
+@pytest.mark.parametrize("check", ["true", [], ["sh", 1], [""]])
+def test_what_is_no_command(machine, check):
+    with pytest.raises(TestbedError, match="is not a command: give a list of its words"):
+        gate.look(machine, "6.1.0-new", [], [], [check])
+
+
+def test_the_end_of_what_pstore_holds(machine):
+    directory = machine.path("/sys/fs/pstore")
+    os.makedirs(directory)
+    for name, when, text in (("dmesg-efi-1", 100, "old\n"), ("dmesg-efi-2", 200, "Panic#1 Part1\nKernel panic - at ffff888012345678\n"), ("console-1", 300, "no\n")):
+        with open(os.path.join(directory, name), "w", encoding="ascii") as stream:
+            stream.write(text)
+        os.utime(os.path.join(directory, name), (when, when))
+    assert gate.remembered(machine, 150) == ["Panic#1 Part1", "Kernel panic - at [address]"]
+    assert gate.remembered(machine, 250) == []
