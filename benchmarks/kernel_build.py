@@ -25,7 +25,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.tree import Tree
 
 TOUCHED = "mm/memory.c"
-TINY = "CONFIG_64BIT=y\nCONFIG_PRINTK=y\nCONFIG_MODULES=y\nCONFIG_CRC7=m"
+TINY = ("CONFIG_64BIT=y\nCONFIG_EXPERT=y\nCONFIG_PRINTK=y\nCONFIG_MODULES=y\nCONFIG_CRC7=m\nCONFIG_CC_OPTIMIZE_FOR_SIZE=y\nCONFIG_SLOB=y\n"
+        "CONFIG_UNWINDER_GUESS=y")
 SHIPPED = os.path.join(os.path.dirname(__file__), "..", "roles", "kernel_build", "files", "fragments")
 PACKAGE = {"package": "linux-source-6.1", "suite": "bookworm"}
 

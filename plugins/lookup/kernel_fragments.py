@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: kernel_fragments
 short_description: Configuration fragments for M(memlab.testbed.kernel_build)
-version_added: "0.2.0"
+version_added: "0.1.0"
 author:
   - memlab.testbed contributors (@memlab)
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kernel_build
 short_description: Build a kernel's packages, or find those already built
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Builds a patched kernel on a builder, reproducibly, and keeps it in the user's cache under the digest of its inputs. One that is there is used.
   - Source trees, objects and compiled results are kept as well, so that a changed patch or fragment rebuilds what it touches, and a build that was

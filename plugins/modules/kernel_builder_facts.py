@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kernel_builder_facts
 short_description: Tools that a builder has and lacks for building kernels
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Looks for the compiler, the tools and the headers that a kernel is built with. Installs nothing.
 options:

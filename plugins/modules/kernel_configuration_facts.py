@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kernel_configuration_facts
 short_description: The configuration of a host's running kernel, and its loaded modules
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Reads C(/boot/config-RELEASE), or C(/proc/config.gz) where there is none, and C(/proc/modules).
 options:

@@ -19,7 +19,10 @@ import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
 
 HERE = pathlib.Path(__file__).parents[1]
-TINY = {"kernel_build_config_base": "allnoconfig", "kernel_build_fragments": ["CONFIG_64BIT=y\nCONFIG_PRINTK=y\nCONFIG_MODULES=y\nCONFIG_CRC7=m"]}
+# EXPERT: what it hides is off, too. No objtool, and a small allocator.
+TINY = {"kernel_build_config_base": "allnoconfig",
+        "kernel_build_fragments": ["CONFIG_64BIT=y\nCONFIG_EXPERT=y\nCONFIG_PRINTK=y\nCONFIG_MODULES=y\nCONFIG_CRC7=m\nCONFIG_CC_OPTIMIZE_FOR_SIZE=y\n"
+                                   "CONFIG_SLOB=y\nCONFIG_UNWINDER_GUESS=y"]}
 PATCH = """\
 --- a/init/main.c
 +++ b/init/main.c

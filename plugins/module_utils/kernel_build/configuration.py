@@ -117,7 +117,7 @@ def _not_as_asked(wrong, kbuild, values):
         details.append("CONFIG_%s (%s): wanted %s, got %s: %s" % (symbol, name, value, got if symbol in values or known.symbol(symbol) else "nothing", reasons))
     symbol, value, got, name = wrong[0]
     first = "CONFIG_%s does not exist in this source" % symbol if known.symbol(symbol) is None else "CONFIG_%s is %s, not %s" % (symbol, got, value)
-    others = "" if len(wrong) == 1 else ", and %d more are not as asked" % (len(wrong) - 1)
+    others = "" if len(wrong) == 1 else " (and %d more)" % (len(wrong) - 1)
     return TestbedError("the configuration did not come out as asked: %s%s" % (first, others), details=details)
 
 
