@@ -137,6 +137,8 @@ def test_a_loss_of_power_during_the_installation_and_a_kernel_that_is_another(co
 
 def test_a_good_kernel_goes_through_and_by_kexec_too(controller, guests, kernels):
     release = kernels["good"][1]
+    done = guests["first"].module("boot_parameters", name="reserved", parameters=["memmap=16M$512M"])
+    assert done.code == 0 and done.result["reboot_needed"], done.output
     done = install(controller, kernels, {"first": "good", "second": "good"}, kexec=["second"])
     assert done.code == 0, done.output
     for name, guest in guests.items():
@@ -148,6 +150,12 @@ def test_a_good_kernel_goes_through_and_by_kexec_too(controller, guests, kernels
         assert re.search(r"^saved_entry=\S+>gnulinux-%s-advanced-" % re.escape(release), guest.shell("grub-editenv list"), re.MULTILINE)
         assert {"vmlinuz-" + release, "vmlinuz-" + guest.old} <= set(files(guest))
         assert guest.shell("ls /boot/grub/memlab-trial.cfg /etc/systemd/system/memlab-trial.timer 2>/dev/null || :") == ""
+    # through the shell, GRUB's scripts and GRUB itself, as it was written
+    assert guests["first"].shell("cat /proc/cmdline").split().count("memmap=16M$512M") == 1
+    assert re.search("^ *20000000-20ffffff : Reserved$", guests["first"].shell("cat /proc/iomem"), re.MULTILINE)
+    done = guests["first"].module("boot_parameters", name="reserved", state="absent")
+    assert done.code == 0 and done.result["reboot_needed"] and done.result["changed"], done.output
+    assert "memmap=" not in guests["first"].shell("cat /boot/grub/grub.cfg; ls /etc/default/grub.d")
     assert "Booting `Linux %s, on trial for one boot'" % release in serial("first").rsplit("BdsDxe: loading", 1)[1]
     assert "Loading Linux %s" % release not in serial("second")
 

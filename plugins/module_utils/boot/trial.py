@@ -54,9 +54,12 @@ def arm(host, wanted, check_mode=False):
     answer.update(changed=True, stage="armed")
     if check_mode:
         return answer
+    if earlier and earlier["release"] != wanted.release:
+        abandon(host)
+        earlier = None
     known = packages.states(host)
     fresh = [entry["package"] for entry in wanted.packages if known.get(entry["package"], ("",))[0] in ("", "not-installed", "config-files")]
-    # what an earlier run had installed afresh is still its to take away
+    # what an earlier run had installed afresh is still the trial's to take away
     fresh += [name for name in (earlier or {}).get("fresh", []) if name not in fresh]
     written = dict(answer, fresh=fresh, known=gate.troubles(host), begun=time.time(), stage="installing")
     files.put(host, RECORD, json.dumps(written, indent=1, sort_keys=True) + "\n")
