@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings, strategies
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import testbed_file
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import testbed_file, topology as declared
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.plugins.module_utils.twin import archive, make, observe, observed, scale
@@ -126,7 +126,6 @@ def hosts(draw):
 def test_any_host_has_a_twin_with_its_topology(tmp_path_factory, host):
     """Whatever the sizes, the file is valid, nothing is lost, and the twin's own twin is the twin."""
     place = tmp_path_factory.mktemp("host")
-    from ansible_collections.memlab.testbed.plugins.module_utils.emulation import topology as declared  # pylint: disable=import-outside-toplevel
     topology.write(place / "host", declared.read_guest("host", host))
     text, answers = make.make(str(place / "t.qemu.yml"), "t", [{"name": "host", "capture": str(place / "host")}], 16 * G, 2 * G, 2, {})
     guest = testbed_file.parse(text, "t.qemu.yml").guests["host"]
@@ -168,7 +167,8 @@ def test_the_nearest_size_that_can_be(size, by, unit, found):
 @given(strategies.lists(strategies.integers(0, 300), min_size=1, max_size=9), strategies.integers(1, 400))
 def test_every_node_that_has_processors_keeps_one(counts, budget):
     found = scale.shares(counts, budget)
-    assert [bool(count) for count in found] == [bool(count) for count in counts] and all(one <= other for one, other in zip(found, counts) if budget <= sum(counts))
+    assert [bool(count) for count in found] == [bool(count) for count in counts]
+    assert all(one <= other for one, other in zip(found, counts))
     assert sum(found) <= max(budget, sum(1 for count in counts if count))
 
 
@@ -272,7 +272,9 @@ def test_serial_numbers_that_do_not_tell_devices_apart_are_replaced_and_said(hos
     guest, answer, unused = twin_of(place, vars={"memory_devices": [{"serial": "0000:0d:00.0", "memmap": "dram"}]})
     assert [device.serial for device in guest.cxl.memory_devices] == [0x1000, 0x1001, 0x1002]
     assert answer["memory_devices"] == [{"serial": "0x1000", "memmap": "dram"}]
-    assert len(said(answer)) == 3 and said(answer)[0].startswith("memory device 0000:0d:00.0 has the serial number 0, which") is False
+    assert len(said(answer)) == 3
+    assert said(answer)[0] == ("memory device 0000:0d:00.0 has the serial number 0x0, which does not tell it apart / "
+                               "the twin's has 0x1000, and declared entries name that")
 
 
 def test_a_switch_below_a_switch(host_of, twin_of):
@@ -327,7 +329,6 @@ def test_one_clear_error_each(host_of, arguments, message):
 @given(strategies.data())
 def test_a_damaged_table_is_an_error_or_does_no_harm(tmp_path_factory, name, data):
     place = tmp_path_factory.mktemp("damaged")
-    from ansible_collections.memlab.testbed.plugins.module_utils.emulation import topology as declared  # pylint: disable=import-outside-toplevel
     topology.write(place / "host", declared.read_guest("host", RICH))
     path = place / "host/sys/firmware/acpi/tables" / name
     content = bytearray(path.read_bytes())
