@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, plan, preview, settings, states, waves
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, plan, preview, settings, shards, states, waves
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 
 
@@ -41,14 +41,20 @@ class ActionModule(ActionBase):
         if asked.get("domain"):
             domains = {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts}
         cut = waves.cut(hosts, asked["canaries"], asked["waves"], task_vars["groups"], domains, asked["domain_limit"])
+        self._lock(journal, asked)
         return self._taken(journal, asked, plan.begin(journal, asked["name"], cut, dict(asked["content"], steps=asked["steps"])), limit)
 
     def _back(self, journal, asked, task_vars):
-        return self._taken(journal, asked, plan.back(journal, asked["name"]), settings.limit(asked["limit"]))
+        limit = settings.limit(asked["limit"])
+        self._lock(journal, asked)
+        return self._taken(journal, asked, plan.back(journal, asked["name"]), limit)
+
+    def _lock(self, journal, asked):
+        if not asked["preview"]:
+            lock.take(journal.directory, os.getppid(), "rollout %s" % asked["name"])
+            shards.merge_all(journal)
 
     def _taken(self, journal, asked, found, limit):
-        if not asked["preview"]:
-            lock.take(journal.directory, os.getppid(), "rollout %s" % found["name"])
         order, serial = [], []
         for number, hosts in enumerate(found["waves"], 1):
             order += [gate_name(number), *hosts]
