@@ -18,8 +18,8 @@ class ActionModule(ActionBase):
     """See the module of this name for what it takes and returns."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("state", "directory", "name", "hosts", "canaries", "waves", "domain", "domain_limit", "limit", "steps", "steps_from", "hooks", "gates",
-                             "content", "plan", "preview", "cut_by_limit"))
+    _VALID_ARGS = frozenset(("state", "directory", "name", "hosts", "canaries", "waves", "domain", "domain_limit", "limit", "steps", "steps_from", "hooks",
+                             "gates", "content", "plan", "preview", "cut_by_limit"))
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
@@ -63,7 +63,8 @@ class ActionModule(ActionBase):
         todo = [host for host, state in found["states"].items() if state != states.DONE]
         if asked["preview"]:
             order, serial, found["repair"] = [], [], []
-        return {"plan": found, "hosts": [host for hosts in found["waves"] for host in hosts] if not asked["preview"] else [], "order": order, "serial": serial or [1], "gates": gates, "todo": todo,
+        hosts = [] if asked["preview"] else [host for wave in found["waves"] for host in wave]
+        return {"plan": found, "hosts": hosts, "order": order, "serial": serial or [1], "gates": gates, "todo": todo,
                 "repair": [gate_name(0), *found["repair"]] if found["repair"] else [], "limit": limit,
                 "warnings": ["the last line of the journal was cut off and is left out: %s" % ", ".join(found["torn"])] if found["torn"] else []}
 

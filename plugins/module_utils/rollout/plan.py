@@ -66,7 +66,8 @@ def _header(journal):
     if not entries:
         strangers = journal.read_hosts()
         if strangers or journal.torn():
-            raise TestbedError("the journal %s has lost its beginning" % journal.path(), remedy="put it back from a copy, or give this rollout another rollout_name")
+            raise TestbedError("the journal %s has lost its beginning" % journal.path(),
+                               remedy="put it back from a copy, or give this rollout another rollout_name")
         return None, None
     if entries[0]["event"] != "planned" or not isinstance(entries[0].get("what"), dict):
         raise TestbedError("the journal %s does not begin with a plan" % journal.path(), remedy="give this rollout another rollout_name")

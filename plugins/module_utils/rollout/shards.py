@@ -26,10 +26,10 @@ PLAYBOOK = """- name: Shard
         name: memlab.testbed.rollout
 """
 # Values of a play's own, which the worker's play has anew.
-_NOT_SENT = ("ansible_play", "ansible_version", "ansible_facts", "ansible_run_tags", "ansible_skip_tags", "ansible_check_mode", "ansible_diff_mode", "ansible_forks",
-             "ansible_inventory_sources", "ansible_verbosity", "ansible_config_file", "ansible_role", "ansible_parent", "ansible_dependent", "ansible_collection",
-             "ansible_search_path", "play_hosts", "inventory_", "group_names", "groups", "hostvars", "omit", "playbook_dir", "role_", "rollout_opened", "rollout_survey",
-             "rollout_claimed", "rollout_accepted", "vars", "environment", "__")
+_NOT_SENT = ("ansible_play", "ansible_version", "ansible_facts", "ansible_run_tags", "ansible_skip_tags", "ansible_check_mode", "ansible_diff_mode",
+             "ansible_forks", "ansible_inventory_sources", "ansible_verbosity", "ansible_config_file", "ansible_role", "ansible_parent", "ansible_dependent",
+             "ansible_collection", "ansible_search_path", "play_hosts", "inventory_", "group_names", "groups", "hostvars", "omit", "playbook_dir", "role_",
+             "rollout_opened", "rollout_survey", "rollout_claimed", "rollout_accepted", "vars", "environment", "__")
 
 
 def cut(hosts, workers, reboots=0):
@@ -84,7 +84,8 @@ def entries(directory):
     for parent, unused, names in os.walk(os.path.join(directory, "result", "artifacts")):
         if os.path.basename(parent) != "job_events":
             continue
-        for name in sorted((name for name in names if name.endswith(".json") and name.partition("-")[0].isdigit()), key=lambda name: int(name.partition("-")[0])):
+        whole = [name for name in names if name.endswith(".json") and name.partition("-")[0].isdigit()]
+        for name in sorted(whole, key=lambda name: int(name.partition("-")[0])):
             try:
                 with open(os.path.join(parent, name), encoding="utf-8") as stream:
                     event = json.load(stream)

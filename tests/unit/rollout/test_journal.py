@@ -18,7 +18,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal imp
 
 
 def entries(*events):
-    return [dict({"event": event, "run": 1, "host": "a"}, **({"step": "devices"} if event == "begun" else {"before": {"x": 1}} if event == "snapshot" else {})) for event in events]
+    more = {"begun": {"step": "devices"}, "snapshot": {"before": {"x": 1}}}
+    return [dict({"event": event, "run": 1, "host": "a"}, **more.get(event, {})) for event in events]
 
 
 def test_a_journal_cut_anywhere_loses_at_most_its_last_line(tmp_path):
@@ -56,7 +57,8 @@ def test_no_two_hosts_share_a_file(names):
 
 @pytest.mark.parametrize("events, state", [
     ((), "planned"), (("begun",), "interrupted"), (("begun", "snapshot", "begun", "done"), "done"), (("begun", "failed", "rollback_begun"), "interrupted"),
-    (("begun", "failed", "rollback_begun", "rolled_back"), "rolled_back"), (("begun", "done", "verified"), "done"), (("begun", "done", "rollback_begun", "undone"), "rolled_back"),
+    (("begun", "failed", "rollback_begun", "rolled_back"), "rolled_back"), (("begun", "done", "verified"), "done"),
+    (("begun", "done", "rollback_begun", "undone"), "rolled_back"),
     (("begun", "failed", "rollback_begun", "rollback_failed"), "interrupted"), (("begun", "done", "rollback_begun", "undone", "begun"), "interrupted"),
 ])
 def test_states(events, state):
@@ -69,7 +71,8 @@ def test_the_state_before_is_that_of_this_attempt():
 
 
 def test_only_what_the_journal_calls_good_is_good():
-    told = {"a": entries("begun", "done"), "b": entries("begun", "snapshot", "begun"), "c": entries("failed", "rolled_back"), "e": entries("undone", "begun"), "f": entries("drifted")}
+    told = {"a": entries("begun", "done"), "b": entries("begun", "snapshot", "begun"), "c": entries("failed", "rolled_back"), "e": entries("undone", "begun"),
+            "f": entries("drifted")}
     found = gate.judge(["a", "b", "c", "d", "e", "f"], told, 1)
     assert (found["good"], found["unreachable"], found["rolled_back"], found["failed"]) == (["a"], ["b", "d", "e"], ["c"], ["f"])
     assert not found["passed"] and gate.judge(["a", "c"], told, 1, limit=1)["passed"] and not gate.judge(["a", "c"], told, 1, limit=1, earlier=1)["passed"]
@@ -84,7 +87,8 @@ def test_a_plan_goes_on_or_is_refused(tmp_path):
     journal.append("begun", "a", run=1, step="kernel")
     again = plan.begin(journal, "one", [["a"], ["b"]], {"kernel": []})
     assert (again["new"], again["run"], again["id"], again["repair"]) == (False, 2, first["id"], ["a"])
-    for name, waves, content, told in (("two", [["a"], ["b"]], {"kernel": []}, r"name \(one\)"), ("one", [["a", "b"]], {"kernel": []}, "waves"), ("one", [["a"], ["b"]], {"kernel": ["x"]}, "kernel")):
+    for name, waves, content, told in (("two", [["a"], ["b"]], {"kernel": []}, r"name \(one\)"), ("one", [["a", "b"]], {"kernel": []}, "waves"),
+                                       ("one", [["a"], ["b"]], {"kernel": ["x"]}, "kernel")):
         with pytest.raises(TestbedError, match="is of another rollout: it differs in " + told):
             plan.begin(journal, name, waves, content)
     assert plan.back(journal, "one")["waves"] == [["a"]]

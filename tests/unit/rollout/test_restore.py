@@ -15,15 +15,17 @@ NONE = {"devices": [], "namespaces": [], "ranges": []}
 
 
 def facts(*devices):
-    return dict(NONE, devices=[{"name": "dax%d.0" % number, "mode": "system-ram", "intent": None, "placement": placement, "blocks": {"online": online}, "zones": ["Movable"],
-                                "ranges": [{"start": number}], "memory_devices": [{"serial": number, "pci": None}]} for number, placement, online in devices])
+    return dict(NONE, devices=[{"name": "dax%d.0" % number, "mode": "system-ram", "intent": None, "placement": placement,
+                                "blocks": {"online": online}, "zones": ["Movable"], "ranges": [{"start": number}],
+                                "memory_devices": [{"serial": number, "pci": None}]} for number, placement, online in devices])
 
 
 def test_what_was_not_there_is_removed():
     was = restore.before(NONE, DECLARED)
     assert was == [{"there": False, "parts": 0}] * 2
     found = restore.back(facts((1, "self", 4)), DECLARED, was)
-    assert found == {"offline": [{"memory_devices": ["0x1"], "state": "offline"}], "absent": [{"memory_devices": ["0x1"], "state": "absent"}], "regions": [], "devices": [], "blocks": []}
+    assert found == {"offline": [{"memory_devices": ["0x1"], "state": "offline"}], "absent": [{"memory_devices": ["0x1"], "state": "absent"}],
+                     "regions": [], "devices": [], "blocks": []}
     assert restore.different(facts((1, "self", 4)), DECLARED, was) == ["0x1"]
 
 

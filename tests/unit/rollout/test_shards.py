@@ -33,11 +33,13 @@ def own_sshd(tmp_path):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
     shutil.copy(directory / "user.pub", directory / "authorized")
     (directory / "known").write_text("[127.0.0.1]:%d %s" % (port, (directory / "host.pub").read_text()))
-    (directory / "config").write_text("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-                                      % (port, directory / "host", directory / "authorized"))
+    lines = ["Port %d" % port, "ListenAddress 127.0.0.1", "HostKey %s" % (directory / "host"), "AuthorizedKeysFile %s" % (directory / "authorized"),
+             "PidFile none", "StrictModes no", "UsePAM no", "PasswordAuthentication no"]
+    (directory / "config").write_text("\n".join(lines) + "\n")
     # Its directory for privilege separation, which the system's own service would make.
     os.makedirs("/run/sshd", exist_ok=True)
-    server = subprocess.Popen([shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin"), "-D", "-e", "-f", str(directory / "config")], stderr=subprocess.PIPE, text=True)
+    program = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
+    server = subprocess.Popen([program, "-D", "-e", "-f", str(directory / "config")], stderr=subprocess.PIPE, text=True)
     words = ["ssh", "-F", "none", "-p", str(port), "-i", str(directory / "user"), "-o", "UserKnownHostsFile=%s" % (directory / "known"), "-o", "BatchMode=yes",
              "-o", "IdentitiesOnly=yes", "%s@127.0.0.1" % getpass.getuser()]
     try:
