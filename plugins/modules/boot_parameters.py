@@ -79,6 +79,11 @@ file:
   returned: with O(loader=grub)
   type: str
   sample: /etc/default/grub.d/50-memlab-memmap-on-memory.cfg
+earlier:
+  description: The parameters that the file held before. Empty where there was none.
+  returned: with O(loader=grub)
+  type: list
+  elements: str
 repaired:
   description: What an earlier run of a module of this collection that was killed had left behind and this one put right.
   returned: with O(loader=grub)
@@ -117,7 +122,8 @@ def main():
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
     diff = {"before": before, "after": after, "before_header": boot_line.path(name), "after_header": boot_line.path(name)}
-    module.exit_json(changed=changed or bool(repaired), reboot_needed=reboot_needed, file=boot_line.path(name), repaired=repaired, diff=diff)
+    module.exit_json(changed=changed or bool(repaired), reboot_needed=reboot_needed, file=boot_line.path(name), earlier=boot_line.of_fragment(before),
+                     repaired=repaired, diff=diff)
 
 
 if __name__ == "__main__":

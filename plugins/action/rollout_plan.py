@@ -1,0 +1,104 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Action: rollout_plan, on the controller."""
+from __future__ import annotations
+
+import os
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, plan, preview, settings, shards, states, waves
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+
+
+class ActionModule(ActionBase):
+    """See the module of this name for what it takes and returns."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset(("state", "directory", "name", "hosts", "canaries", "waves", "domain", "domain_limit", "limit", "steps", "steps_from", "hooks",
+                             "gates", "content", "plan", "preview", "cut_by_limit"))
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        asked = plain(self._task.args)
+        try:
+            if asked.get("cut_by_limit"):
+                raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
+            result.update(getattr(self, "_" + asked["state"])(Journal(asked["directory"]), asked, task_vars))
+        except TestbedError as exc:
+            result.update(exc.fail_arguments(), failed=True)
+        return result
+
+    def _opened(self, journal, asked, task_vars):
+        """Everything that can be known without asking a host."""
+        limit = settings.limit(asked["limit"])
+        settings.check(asked["name"], asked["steps"], asked["hooks"], asked["gates"], asked["steps_from"])
+        hosts = asked["hosts"]
+        domains = {}
+        if asked.get("domain"):
+            domains = {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts}
+        cut = waves.cut(hosts, asked["canaries"], asked["waves"], task_vars["groups"], domains, asked["domain_limit"])
+        self._lock(journal, asked)
+        return self._taken(journal, asked, plan.begin(journal, asked["name"], cut, dict(asked["content"], steps=asked["steps"])), limit)
+
+    def _back(self, journal, asked, task_vars):
+        limit = settings.limit(asked["limit"])
+        self._lock(journal, asked)
+        return self._taken(journal, asked, plan.back(journal, asked["name"]), limit)
+
+    def _lock(self, journal, asked):
+        if not asked["preview"]:
+            lock.take(journal.directory, os.getppid(), "rollout %s" % asked["name"])
+            shards.merge_all(journal)
+
+    def _taken(self, journal, asked, found, limit):
+        order, serial = [], []
+        for number, hosts in enumerate(found["waves"], 1):
+            order += [gate_name(number), *hosts]
+            serial.append(len(hosts) + 1)
+        gates = [gate_name(number) for number in range(0 if found["repair"] else 1, len(serial) + 1)]
+        todo = [host for host, state in found["states"].items() if state != states.DONE]
+        if asked["preview"]:
+            order, serial, found["repair"] = [], [], []
+        hosts = [] if asked["preview"] else [host for wave in found["waves"] for host in wave]
+        return {"plan": found, "hosts": hosts, "order": order, "serial": serial or [1], "gates": gates, "todo": todo,
+                "repair": [gate_name(0), *found["repair"]] if found["repair"] else [], "limit": limit,
+                "warnings": ["the last line of the journal was cut off and is left out: %s" % ", ".join(found["torn"])] if found["torn"] else []}
+
+    def _accepted(self, journal, asked, task_vars):
+        """Now that the hosts were asked."""
+        opened = asked["plan"]
+        hostvars = task_vars["hostvars"]
+        surveys = {host: plain(hostvars[host].get("rollout_survey")) for host in opened["todo"]}
+        lines = preview.text(opened["plan"], surveys, opened["limit"])
+        refused = preview.forbidden({host: survey for host, survey in surveys.items() if opened["plan"]["states"][host] == states.PLANNED or survey is None})
+        if refused and not asked["preview"]:
+            raise TestbedError("%d of %d hosts cannot be rolled out to, nothing was changed" % (len(refused), len(surveys)),
+                               details=["%s: %s" % (host, "; ".join(reasons)) for host, reasons in sorted(refused.items())])
+        if not asked["preview"]:
+            plan.accept(journal, opened["plan"], "rollout")
+        return {"text": lines, "refused": refused, "changed": not asked["preview"]}
+
+    def _claimed(self, journal, asked, task_vars):
+        """Every host has said that it is this rollout's: one that did not answer has not said so."""
+        hosts, hostvars = asked["plan"]["hosts"], task_vars["hostvars"]
+        missing = {host: (hostvars[host].get("rollout_claimed") or {}) for host in hosts}
+        missing = {host: answer.get("msg", "it did not answer") for host, answer in missing.items() if not answer.get("claimed")}
+        if missing:
+            raise TestbedError("%d of %d hosts are not this rollout's, none was changed" % (len(missing), len(hosts)),
+                               details=["%s: %s" % (host, str(reason).split("\n", maxsplit=1)[0]) for host, reason in sorted(missing.items())])
+        return {}
+
+    def _going_back(self, journal, asked, task_vars):
+        if not asked["preview"]:
+            plan.accept(journal, asked["plan"]["plan"], "rollback")
+        return {"text": ["wave %d: %s" % (number, waves.shown(hosts)) for number, hosts in enumerate(asked["plan"]["plan"]["waves"], 1)],
+                "changed": not asked["preview"]}
+
+
+def gate_name(number):
+    """The host of the controller's own that stands at the head of a wave. It is always there, whatever becomes of the others."""
+    return "rollout-wave-%d" % number if number else "rollout-repair"

@@ -1,0 +1,60 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filter: what a rollout has to know to bring a host's memory devices back."""
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rollout_before
+short_description: A host's declared memory devices as they are
+version_added: "0.1.0"
+author:
+  - memlab.testbed contributors (@memlab)
+description:
+  - Says of each declared memory device whether it is there, what mode it is in, where its memmap lies, and how many of its blocks are online in which zone.
+  - M(memlab.testbed.rollout_journal) keeps it, P(memlab.testbed.rollout_restore#filter) makes of it what brings the devices back.
+positional: devices
+options:
+  _input:
+    description: C(ansible_facts.memmap), as M(memlab.testbed.memmap_facts) returns it.
+    type: dict
+    required: true
+  devices:
+    description: The memory devices, as for the role P(memlab.testbed.memory_devices#role).
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show them
+  ansible.builtin.debug:
+    msg: "{{ ansible_facts.memmap | memlab.testbed.rollout_before(memory_devices) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One dictionary for each memory device, in their order.
+  type: list
+  elements: dict
+"""
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import restore
+
+
+def rollout_before(facts, devices):
+    try:
+        return restore.before(plain(facts), plain(devices))
+    except TestbedError as exc:
+        raise AnsibleFilterError(str(exc))
+
+
+class FilterModule(object):
+    """The filter of this file."""
+
+    def filters(self):
+        return {"rollout_before": rollout_before}

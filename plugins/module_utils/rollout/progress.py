@@ -1,0 +1,66 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How far a rollout is, from what the callback sees."""
+from __future__ import annotations
+
+EVENTS = {"done": "good", "verified": "good", "drifted": "failed", "rolled_back": "rolled back", "rollback_failed": "failed", "undone": "brought back"}
+
+
+class Progress:
+    """Counts hosts and waves. :arg clock: returns seconds."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._begun = None
+        self._began = {}
+        self.total = 0
+        self.waves = []
+        self.outcomes = {}
+        self.name = None
+
+    def opened(self, plan):
+        """What the run has to do is known. :arg plan: as rollout_plan returns it."""
+        self.name = plan["name"]
+        self.total = sum(len(wave) for wave in plan["waves"])
+        self._begun = self._clock()
+
+    def event(self, host, event):
+        """A host's journal got an entry. Returns a line, or ``None`` for one that is not its end."""
+        self._began.setdefault(host, self._clock())
+        if event not in EVENTS:
+            return None
+        self.outcomes[host] = EVENTS[event]
+        if event == "undone":
+            self._began.pop(host)
+        spent = self._clock() - self._began.get(host, self._clock())
+        return "%s: %s, %s; %d of %d hosts%s" % (host, EVENTS[event], _time(spent), len(self.outcomes), self.total, self._eta())
+
+    def closed(self, wave, verdict):
+        """A wave's gate has counted. Returns a line."""
+        self.waves.append({"wave": wave, "passed": verdict["passed"], "good": len(verdict["good"]), "failed": verdict["failed"],
+                           "unreachable": verdict["unreachable"], "rolled_back": verdict["rolled_back"]})
+        for host in verdict["unreachable"]:
+            self.outcomes[host] = "unreachable"
+        return "wave %d %s: %s%s" % (wave, "passed" if verdict["passed"] else "did not pass", verdict["message"], self._eta())
+
+    def summary(self):
+        """The whole as a dictionary, or ``None`` where there was no rollout."""
+        if self.name is None:
+            return None
+        counts = {}
+        for outcome in self.outcomes.values():
+            counts[outcome] = counts.get(outcome, 0) + 1
+        return {"name": self.name, "hosts": self.total, "outcomes": dict(sorted(counts.items())), "untouched": self.total - len(self.outcomes),
+                "waves": self.waves, "bad": {host: outcome for host, outcome in sorted(self.outcomes.items()) if outcome not in ("good", "brought back")},
+                "seconds": round(self._clock() - self._begun, 1)}
+
+    def _eta(self):
+        """As the hosts took so far, so will the others."""
+        left, spent = self.total - len(self.outcomes), self._clock() - self._begun
+        return ", about %s to go" % _time(spent / len(self.outcomes) * left) if left > 0 and self.outcomes else ""
+
+
+def _time(seconds):
+    seconds = int(round(seconds))
+    return "%d:%02d:%02d" % (seconds // 3600, seconds // 60 % 60, seconds % 60)

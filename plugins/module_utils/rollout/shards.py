@@ -1,0 +1,132 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A wave cut into shards that other controllers work on, by ansible-runner.
+
+Each shard is a private data directory with its hosts, their variables and their journals so far. What the worker writes in its own journal comes back as the
+events of its tasks, one by one, so nothing is lost with a worker but what it did not get to say. The journal on the controller stays the only one that counts.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+
+PLAYBOOK = """- name: Shard
+  hosts: all
+  gather_facts: false
+  become: "{{ ansible_user | default('root') != 'root' }}"
+  tasks:
+    - name: Roll out
+      ansible.builtin.import_role:
+        name: memlab.testbed.rollout
+"""
+# Values of a play's own, which the worker's play has anew.
+_NOT_SENT = ("ansible_play", "ansible_version", "ansible_facts", "ansible_run_tags", "ansible_skip_tags", "ansible_check_mode", "ansible_diff_mode",
+             "ansible_forks", "ansible_inventory_sources", "ansible_verbosity", "ansible_config_file", "ansible_role", "ansible_parent", "ansible_dependent",
+             "ansible_collection", "ansible_search_path", "play_hosts", "inventory_", "group_names", "groups", "hostvars", "omit", "playbook_dir", "role_",
+             "rollout_opened", "rollout_survey", "rollout_claimed", "rollout_accepted", "vars", "environment", "__")
+
+
+def cut(hosts, workers, reboots=0):
+    """Worker's number -> hosts, in turn. :arg reboots: how many hosts may reboot at once, over all of them; 0 for no limit."""
+    number = min(workers, len(hosts), reboots or workers)
+    return [hosts[first::number] for first in range(number)]
+
+
+def variables(values):
+    """Of a host's variables those that a worker has to be given."""
+    return {key: value for key, value in values.items() if not key.startswith(_NOT_SENT)}
+
+
+def prepare(directory, hosts, values, journal, extra, environment):
+    """Make a shard's private data directory anew.
+
+    :arg values: host -> variables. :arg extra: variables for all of them. :arg environment: for the worker's ansible-playbook.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(os.path.join(directory, "data", "journal", "hosts"), mode=0o700)
+    data = os.path.join(directory, "data")
+    _write(data, "inventory/hosts.json", json.dumps({"all": {"hosts": {host: values[host] for host in hosts}}}))
+    _write(data, "project/shard.yml", PLAYBOOK)
+    _write(data, "env/extravars", json.dumps(dict(extra, rollout_directory="{{ playbook_dir }}/../journal")))
+    _write(data, "env/envvars", json.dumps(dict({"ANSIBLE_GATHERING": "explicit", "ANSIBLE_INVENTORY_ENABLED": "yaml"}, **environment)))
+    for host in hosts:
+        if os.path.exists(journal.path(host)):
+            shutil.copyfile(journal.path(host), os.path.join(data, "journal", "hosts", os.path.basename(journal.path(host))))
+
+
+def start(directory, command, ident):
+    """The processes of one shard, the last of which ends when the worker has. Raises :class:`TestbedError` where a program is missing."""
+    runner = _runner()
+    os.makedirs(os.path.join(directory, "result"), mode=0o700, exist_ok=True)
+    try:
+        with open(os.path.join(directory, "log"), "ab") as log:
+            sent = subprocess.Popen([runner, "transmit", os.path.join(directory, "data"), "-p", "shard.yml", "--ident", ident],
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+            worker = subprocess.Popen(command, stdin=sent.stdout, stdout=subprocess.PIPE, stderr=log)
+            taken = subprocess.Popen([runner, "process", os.path.join(directory, "result"), "--ident", ident],
+                                     stdin=worker.stdout, stdout=log, stderr=log)
+    except OSError as exc:
+        raise TestbedError("cannot start %s (%s)" % (exc.filename, errno_name(exc.errno)))
+    sent.stdout.close()
+    worker.stdout.close()
+    return [sent, worker, taken]
+
+
+def entries(directory):
+    """The journal entries among the events that have come back so far, in their order."""
+    found = []
+    for parent, unused, names in os.walk(os.path.join(directory, "result", "artifacts")):
+        if os.path.basename(parent) != "job_events":
+            continue
+        whole = [name for name in names if name.endswith(".json") and name.partition("-")[0].isdigit()]
+        for name in sorted(whole, key=lambda name: int(name.partition("-")[0])):
+            try:
+                with open(os.path.join(parent, name), encoding="utf-8") as stream:
+                    event = json.load(stream)
+            except ValueError:
+                continue  # still being written
+            entry = event.get("event_data", {}).get("res", {}).get("entry") if event.get("event") == "runner_on_ok" else None
+            if entry and entry.get("host"):
+                found.append(entry)
+    return found
+
+
+def merge(directory, journal):
+    """Take over what the journal does not have yet. Returns how many entries that were."""
+    known, count = {}, 0
+    for entry in entries(directory):
+        host = entry["host"]
+        if host not in known:
+            known[host] = {(old["time"], old["event"]) for old in journal.read(host)}
+        if (entry["time"], entry["event"]) not in known[host]:
+            journal.append(entry["event"], host, **{key: value for key, value in entry.items() if key not in ("event", "host")})
+            known[host].add((entry["time"], entry["event"]))
+            count += 1
+    return count
+
+
+def merge_all(journal):
+    """What an interrupted run's workers had sent and nobody had taken over."""
+    top = os.path.join(journal.directory, "shards")
+    return sum(merge(os.path.join(top, name), journal) for name in sorted(os.listdir(top))) if os.path.isdir(top) else 0
+
+
+def _runner():
+    beside = os.path.join(os.path.dirname(sys.executable), "ansible-runner")
+    found = beside if os.path.exists(beside) else shutil.which("ansible-runner")
+    if found is None:
+        raise TestbedError("ansible-runner is not installed on this controller", remedy="install it for the Python that runs Ansible")
+    return found
+
+
+def _write(top, name, text):
+    path = os.path.join(top, name)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)

@@ -1,0 +1,129 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a run of a rollout has to do: the action plugin of this name does it."""
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollout_plan
+short_description: Plan a rollout, or find out how far an earlier run has come
+version_added: "0.1.0"
+description:
+  - Runs on the controller. The role P(memlab.testbed.rollout#role) calls it, and says what the options mean.
+  - Cuts hosts into waves, reads the journal, and refuses what cannot be before anything is touched.
+options:
+  state:
+    description:
+      - V(opened) checks the settings, makes the waves and takes the journal's lock. V(accepted) weighs what the hosts have answered and writes the plan.
+      - V(claimed) fails where a host has not said that it is this rollout's.
+      - V(back) and V(going_back) are for bringing a whole rollout back.
+    type: str
+    choices: [opened, accepted, claimed, back, going_back]
+    required: true
+  directory:
+    description: Where the journal is.
+    type: path
+    required: true
+  name:
+    description: Name of the rollout.
+    type: str
+  hosts:
+    description: All hosts, in the inventory's order.
+    type: list
+    elements: str
+  canaries:
+    description: How many hosts are in the first wave, or their names.
+    type: raw
+  waves:
+    description: The other waves, each a number, a percentage, or a dictionary with C(group) or C(hosts).
+    type: list
+    elements: raw
+  domain:
+    description: Host variable that names the failure domain, or empty.
+    type: str
+  domain_limit:
+    description: How many hosts of one domain may be in one wave.
+    type: str
+  limit:
+    description: How many bad hosts there may be.
+    type: int
+  steps:
+    description: The steps of a host.
+    type: list
+    elements: str
+  steps_from:
+    description: Directories with the steps' task files.
+    type: list
+    elements: str
+  hooks:
+    description: Variable to task file of the site.
+    type: dict
+  gates:
+    description: JMESPath expressions of the site.
+    type: list
+    elements: dict
+  content:
+    description: What else makes two rollouts the same one.
+    type: dict
+  plan:
+    description: What O(state=opened) or O(state=back) returned.
+    type: dict
+  cut_by_limit:
+    description: The command line's C(--limit), which is refused.
+    type: str
+  preview:
+    description: Whether nothing is to be written.
+    type: bool
+    default: false
+author:
+  - memlab.testbed contributors (@memlab)
+extends_documentation_fragment:
+  - memlab.testbed.attributes
+  - memlab.testbed.attributes.actiongroup_all
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+  platform:
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: See what there is to bring back
+  memlab.testbed.rollout_plan:
+    state: back
+    directory: "{{ rollout_directory }}"
+    name: "{{ rollout_name }}"
+    limit: 0
+"""
+
+RETURN = r"""
+plan:
+  description: The plan, with C(name), C(id), C(run) (a number), C(waves), C(states) and C(repair).
+  returned: with O(state=opened) and O(state=back)
+  type: dict
+order:
+  description: Hosts in the order of their waves, each wave headed by a host of the controller's own.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+serial:
+  description: How many of them belong to each wave.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: int
+todo:
+  description: Hosts that are not done.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+text:
+  description: The plan for people.
+  returned: with O(state=accepted) and O(state=going_back)
+  type: list
+  elements: str
+"""

@@ -1,0 +1,61 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A fleet of simulated hosts below a directory, and ansible-playbook on it."""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+SIMULATED = pathlib.Path(__file__).parent
+COLLECTION = SIMULATED.parents[1]
+
+
+class Fleet:
+    """Makes the hosts and their inventory; runs playbooks on them."""
+
+    def __init__(self, directory, hosts, racks=1, **variables):
+        self.directory = pathlib.Path(directory)
+        self.hosts = ["host%04d" % number for number in range(hosts)]
+        entries = {}
+        for number, name in enumerate(self.hosts):
+            (self.directory / "hosts" / name).mkdir(parents=True)
+            self.write(name, "machine", {"release": "6.12.1", "parameters": ["quiet"], "blocks": {}, "log": []})
+            entries[name] = {"rack": "rack%d" % (number % racks)}
+        common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "rollout_name": "simulated",
+                  "rollout_steps_from": str(SIMULATED / "steps"),
+                  "simulated_directory": "%s/hosts/{{ inventory_hostname }}" % self.directory,
+                  "rollout_claim_path": "%s/hosts/{{ inventory_hostname }}/claim.json" % self.directory}
+        self.inventory = self.directory / "inventory.json"
+        self.inventory.write_text(json.dumps({"all": {"hosts": entries, "vars": dict(common, **variables)}}))
+
+    def write(self, host, what, content):
+        (self.directory / "hosts" / host / (what + ".json")).write_text(json.dumps(content))
+
+    def machine(self, host):
+        return json.loads((self.directory / "hosts" / host / "machine.json").read_text())
+
+    def touched(self):
+        return [host for host in self.hosts if self.machine(host)["log"]]
+
+    def journal(self, host=None):
+        path = self.directory / "cache/rollouts/simulated" / ("rollout.jsonl" if host is None else "hosts/%s.jsonl" % host)
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def environment(self):
+        return dict(os.environ, MEMLAB_CACHE=str(self.directory / "cache"), ANSIBLE_CONFIG=str(COLLECTION / "ansible.cfg"), LC_ALL="C.UTF-8",
+                    ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(self.directory / "local"),
+                    ANSIBLE_ACTION_PLUGINS=str(SIMULATED / "action_plugins"))
+
+    def play(self, playbook="rollout", *arguments, **variables):
+        """(exit code, output) of one of the collection's playbooks."""
+        command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", str(self.inventory), "memlab.testbed." + playbook, *arguments]
+        if variables:
+            command += ["-e", json.dumps(variables)]
+        done = subprocess.run(command, env=self.environment(), cwd=str(COLLECTION), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)

@@ -1,0 +1,115 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The journal: what is torn, what is damaged, what it says of a host; locks and claims."""
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import claim, gate, lock, plan, states
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+
+
+def entries(*events):
+    more = {"begun": {"step": "devices"}, "snapshot": {"before": {"x": 1}}}
+    return [dict({"event": event, "run": 1, "host": "a"}, **more.get(event, {})) for event in events]
+
+
+def test_a_journal_cut_anywhere_loses_at_most_its_last_line(tmp_path):
+    journal = Journal(str(tmp_path))
+    for number in range(3):
+        journal.append("begun", "a/b", run=1, step="step%d" % number)
+    path = journal.path("a/b")
+    with open(path, "rb") as stream:
+        whole = stream.read()
+    for end in range(len(whole)):
+        with open(path, "wb") as stream:
+            stream.write(whole[:end])
+        kept = whole[:end].count(b"\n")
+        assert [entry["step"] for entry in journal.read("a/b")] == ["step%d" % number for number in range(kept)]
+        assert bool(journal.torn()) == (not whole[:end].endswith(b"\n") and end > 0)
+        journal.append("done", "a/b", run=1)
+        assert [entry["event"] for entry in journal.read("a/b")] == ["begun"] * kept + ["done"]
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    journal = Journal(str(tmp_path))
+    journal.append("begun", "a", run=1)
+    journal.append("done", "a", run=1)
+    with open(journal.path("a"), "r+b") as stream:
+        stream.write(b"x")
+    with pytest.raises(TestbedError, match="line 1 of the journal .* is damaged"):
+        journal.read("a")
+
+
+@given(some.lists(some.text(min_size=1, max_size=12), unique=True, max_size=8))
+def test_no_two_hosts_share_a_file(names):
+    paths = [Journal("/j").path(name) for name in names]
+    assert len(set(paths)) == len(names) and all(os.path.dirname(path) == "/j/hosts" for path in paths)
+
+
+@pytest.mark.parametrize("events, state", [
+    ((), "planned"), (("begun",), "interrupted"), (("begun", "snapshot", "begun", "done"), "done"), (("begun", "failed", "rollback_begun"), "interrupted"),
+    (("begun", "failed", "rollback_begun", "rolled_back"), "rolled_back"), (("begun", "done", "verified"), "done"),
+    (("begun", "done", "rollback_begun", "undone"), "rolled_back"),
+    (("begun", "failed", "rollback_begun", "rollback_failed"), "interrupted"), (("begun", "done", "rollback_begun", "undone", "begun"), "interrupted"),
+])
+def test_states(events, state):
+    assert states.state(entries(*events)) == state
+
+
+def test_the_state_before_is_that_of_this_attempt():
+    assert states.before(entries("begun", "snapshot", "begun", "done")) == {"x": 1}
+    assert states.before(entries("begun", "snapshot", "begun", "failed", "rolled_back", "begun")) is None
+
+
+def test_only_what_the_journal_calls_good_is_good():
+    told = {"a": entries("begun", "done"), "b": entries("begun", "snapshot", "begun"), "c": entries("failed", "rolled_back"), "e": entries("undone", "begun"),
+            "f": entries("drifted")}
+    found = gate.judge(["a", "b", "c", "d", "e", "f"], told, 1)
+    assert (found["good"], found["unreachable"], found["rolled_back"], found["failed"]) == (["a"], ["b", "d", "e"], ["c"], ["f"])
+    assert not found["passed"] and gate.judge(["a", "c"], told, 1, limit=1)["passed"] and not gate.judge(["a", "c"], told, 1, limit=1, earlier=1)["passed"]
+    assert gate.judge(["a"], told, 2)["unreachable"] == ["a"]
+
+
+def test_a_plan_goes_on_or_is_refused(tmp_path):
+    journal = Journal(str(tmp_path))
+    first = plan.begin(journal, "one", [["a"], ["b"]], {"kernel": []})
+    assert first["new"] and first["run"] == 1
+    plan.accept(journal, first, "rollout")
+    journal.append("begun", "a", run=1, step="kernel")
+    again = plan.begin(journal, "one", [["a"], ["b"]], {"kernel": []})
+    assert (again["new"], again["run"], again["id"], again["repair"]) == (False, 2, first["id"], ["a"])
+    for name, waves, content, told in (("two", [["a"], ["b"]], {"kernel": []}, r"name \(one\)"), ("one", [["a", "b"]], {"kernel": []}, "waves"),
+                                       ("one", [["a"], ["b"]], {"kernel": ["x"]}, "kernel")):
+        with pytest.raises(TestbedError, match="is of another rollout: it differs in " + told):
+            plan.begin(journal, name, waves, content)
+    assert plan.back(journal, "one")["waves"] == [["a"]]
+    os.truncate(journal.path(), 30)
+    with pytest.raises(TestbedError, match="has lost its beginning"):
+        plan.begin(journal, "one", [["a"], ["b"]], {"kernel": []})
+
+
+def test_one_run_at_a_time(tmp_path):
+    lock.take(str(tmp_path), os.getpid(), "it")
+    lock.take(str(tmp_path), os.getpid(), "it")
+    with pytest.raises(TestbedError, match="it is being worked on by another run"):
+        lock.take(str(tmp_path), os.getppid(), "it")
+    (tmp_path / "lock.json").write_text(json.dumps(dict(json.loads((tmp_path / "lock.json").read_text()), started=1)))
+    lock.take(str(tmp_path), os.getppid(), "it")
+    assert sorted(os.listdir(tmp_path)) == ["lock.json"]
+
+
+def test_a_host_belongs_to_one_rollout(tmp_path):
+    host = Host(str(tmp_path))
+    assert claim.take(host, "/var/claim", "one", "1", "here") and not claim.take(host, "/var/claim", "one", "1", "here")
+    with pytest.raises(TestbedError, match="the host belongs to the rollout one, which here began to work on"):
+        claim.take(host, "/var/claim", "two", "2", "there")
+    assert not claim.release(host, "/var/claim", "2") and claim.release(host, "/var/claim", "1") and claim.look(host, "/var/claim") is None

@@ -1,0 +1,178 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The playbooks rollout and rollback, run by ansible-playbook on simulated hosts."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+ONE = ["kernel", "parameters", "block 0", "block 1", "block 2", "block 3", "block 4", "block 5", "block 6", "devices"]
+STEPS = ["snapshot", "drain", "kernel", "parameters", "devices", "verify", "soak", "undrain", "record"]
+
+
+def events(fleet, host):
+    return [entry["event"] for entry in fleet.journal(host)]
+
+
+def clean(fleet, host):
+    """The host's machine, without what was done to get there."""
+    return {key: value for key, value in fleet.machine(host).items() if key != "log"}
+
+
+BEFORE = {"release": "6.12.1", "parameters": ["quiet"], "blocks": {}}
+AFTER = {"release": "6.12.2", "parameters": ["quiet", "memory_hotplug.memmap_on_memory=1"], "blocks": {str(number): True for number in range(8)}}
+
+
+def test_all_is_well_then_nothing_is_done_twice_then_all_is_brought_back(fleet):
+    made = fleet(4)
+    code, output = made.play()
+    assert code == 0, output
+    assert [made.machine(host)["log"] for host in made.hosts] == [ONE] * 4
+    assert [entry["event"] for entry in made.journal()] == ["planned", "run", *["wave_begun", "wave_closed"] * 3, "finished"]
+    assert [entry["hosts"] for entry in made.journal() if entry["event"] == "wave_begun"] == [1, 1, 2]
+    assert "Traceback" not in output
+
+    code, output = made.play()
+    assert code == 0, output
+    assert [made.machine(host)["log"] for host in made.hosts] == [ONE] * 4
+    assert [events(made, host)[-1] for host in made.hosts] == ["verified"] * 4
+
+    code, output = made.play("rollback")
+    assert code == 0, output
+    assert [clean(made, host) for host in made.hosts] == [BEFORE] * 4
+    assert not list(made.directory.glob("hosts/*/claim.json"))
+
+
+@pytest.mark.parametrize("option", ["--check", "-e", ])
+def test_a_plan_changes_nothing(fleet, option):
+    made = fleet(3)
+    made.write("host0002", "faults", {"survey": "refuse"})
+    code, output = made.play("rollout", *([option, '{"rollout_plan": true}'] if option == "-e" else [option]))
+    assert code == 0, output
+    assert "host0001: kernel 6.12.1 -> 6.12.2; blocks 8 to be online; 1 reboot" in output
+    assert "FORBIDDEN: data at risk" in output
+    assert made.touched() == [] and not (made.directory / "cache").exists() and not list(made.directory.glob("hosts/*/claim.json"))
+
+
+@pytest.mark.parametrize("step", ["kernel", "devices", "verify"])
+def test_a_canary_that_fails_is_brought_back_and_stops_all(fleet, step):
+    made = fleet(4)
+    made.write("host0000", "faults", {step: "fail"})
+    code, output = made.play()
+    assert code == 2 and "1 bad hosts, at most 0 are allowed: no further wave starts" in output
+    assert clean(made, "host0000") == BEFORE
+    assert events(made, "host0000")[-3:] == ["failed", "rollback_begun", "rolled_back"]
+    assert made.touched() == ["host0000"]
+
+
+def test_a_host_that_vanishes_stops_all_and_the_others_of_its_wave_finish(fleet):
+    made = fleet(6, rollout_waves=[3, "100%"])
+    made.write("host0002", "faults", {"devices": "vanish"})
+    code, output = made.play()
+    assert code != 0 and "unreachable: host0002" in output
+    assert made.touched() == ["host0000", "host0001", "host0002", "host0003"]
+    assert [events(made, host)[-1] for host in made.hosts[:4]] == ["done", "done", "begun", "done"]
+    # It comes back: repaired first, then rolled out, and so are those that no wave had reached.
+    made.write("host0002", "faults", {})
+    code, output = made.play()
+    assert code == 0, output
+    assert [clean(made, host) for host in made.hosts] == [AFTER] * 6
+    assert made.machine("host0000")["log"] == ONE
+    assert "undone" in events(made, "host0002")
+
+
+def test_a_wave_that_vanishes_whole_stops_all_and_its_gate_says_so(fleet):
+    made = fleet(4)
+    made.write("host0000", "faults", {"kernel": "vanish"})
+    code, output = made.play()
+    assert code != 0 and "wave 1: 0 good; unreachable: host0000" in output
+    assert made.touched() == []
+    assert made.journal()[-1]["event"] == "wave_closed" and not made.journal()[-1]["passed"]
+
+
+def test_bad_hosts_up_to_the_limit_are_borne(fleet):
+    made = fleet(4, rollout_limit=1)
+    made.write("host0000", "faults", {"kernel": "fail"})
+    code, output = made.play()
+    assert code == 0, output
+    assert [clean(made, host) for host in made.hosts] == [BEFORE, AFTER, AFTER, AFTER]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_controller_killed_in_a_step_is_resumed(fleet, step):
+    """The fault table: no host is lost, none is done twice, no block is left half added."""
+    if step not in ("snapshot", "kernel", "parameters", "devices", "verify", "drain", "undrain"):
+        # The role's own steps have no fault of the simulated host's: the one of the host's next step comes while they are the last begun.
+        hook = {"soak": "undrain", "record": "undrain"}[step]
+    else:
+        hook = step
+    made = fleet(3, rollout_waves=["100%"])
+    made.write("host0001", "faults", {hook: "die"})
+    code, output = made.play()
+    assert code == -9, output
+    assert made.machine("host0000")["log"] == ONE
+    code, output = made.play()
+    assert code == 0, output
+    assert [clean(made, host) for host in made.hosts] == [AFTER] * 3
+    assert made.machine("host0000")["log"] == ONE
+    assert {events(made, host)[-1] for host in made.hosts} <= {"done", "verified"}
+
+
+@pytest.mark.parametrize("settings, told", [
+    ({"rollout_waves": [{"hosts": ["host0001", "host0002"]}, {"hosts": ["host0002"]}]}, "overlapping waves: host0002 is in wave 2 and in wave 3"),
+    ({"rollout_waves": [1]}, "2 of 4 hosts are in no wave: host0002, host0003"),
+    ({"rollout_hosts": "nobody"}, "there is no host to roll out to"),
+    ({"rollout_waves": ["100%"], "rollout_domain": "rack"}, "is larger than the failure domains allow"),
+    ({"rollout_drain": "/nowhere/drain.yml"}, "rollout_drain: there is no hook file /nowhere/drain.yml"),
+    ({"rollout_gates": [{"expression": "devices[?"}]}, "rollout_gates[1]: not a JMESPath expression"),
+    ({"rollout_waves": ["ten"]}, "rollout_waves[1]: 'ten' is not a number"),
+    ({"rollout_waves": [{"group": "nogroup"}]}, "names the group nogroup"),
+    ({"rollout_limit": "few"}, "rollout_limit: 'few' is not a number of hosts"),
+    ({"rollout_steps": ["kernel"]}, "the first step is snapshot"),
+])
+def test_bad_input_is_refused_before_anything(fleet, settings, told):
+    made = fleet(4)
+    code, output = made.play("rollout", **settings)
+    assert code == 2 and told in output and "Traceback" not in output, output
+    assert made.touched() == [] and made.journal() == []
+
+
+def test_a_host_that_may_not_be_changed_stops_all_before_anything(fleet):
+    made = fleet(3)
+    made.write("host0002", "faults", {"survey": "refuse"})
+    code, output = made.play()
+    assert code == 2 and "1 of 3 hosts cannot be rolled out to, nothing was changed" in output and "host0002: data at risk" in output
+    made.write("host0002", "faults", {"survey": "vanish"})
+    code, output = made.play()
+    assert code != 0 and "host0002: it did not answer" in output
+    assert made.touched() == [] and made.journal() == []
+
+
+def test_another_rollouts_journal_is_refused(fleet):
+    made = fleet(2)
+    assert made.play()[0] == 0
+    code, output = made.play("rollout", rollout_waves=[1, 1, 1], rollout_kernel_packages=["/tmp/linux-image-6.12.3.deb"])
+    assert code == 2 and "is of another rollout: it differs in kernel" in output, output
+
+
+def test_a_journal_loses_at_most_its_last_line(fleet):
+    made = fleet(2)
+    assert made.play()[0] == 0
+    path = made.directory / "cache/rollouts/simulated/hosts/host0001.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    code, output = made.play()
+    assert code == 0 and "the last line of the journal was cut off and is left out: host0001.jsonl" in output, output
+    assert events(made, "host0001")[-1] == "done" and clean(made, "host0001") == AFTER
+    path.write_bytes(path.read_bytes().replace(b'"event"', b'"ev', 1))
+    code, output = made.play()
+    assert code == 2 and "line 1 of the journal" in output and "is damaged" in output
+
+
+def test_another_controllers_host_is_refused(fleet):
+    made = fleet(3)
+    (made.directory / "hosts/host0002/claim.json").write_text(json.dumps({"rollout": "other", "id": "x", "controller": "elsewhere", "since": "today"}))
+    code, output = made.play()
+    assert code != 0 and "host0002: the host belongs to the rollout other, which elsewhere began to work on at today" in output, output
+    assert made.touched() == []

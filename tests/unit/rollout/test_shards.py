@@ -1,0 +1,106 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A rollout whose waves are worked on by two other controllers, which are reached by ssh."""
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import shards
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+
+BIN = os.path.dirname(sys.executable)
+
+
+@pytest.fixture(name="ssh")
+def own_sshd(tmp_path):
+    """An sshd of the test's own on 127.0.0.1, with keys of its own; the words of the ssh command that reaches it."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    directory = tmp_path / "sshd"
+    directory.mkdir(mode=0o700)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
+    shutil.copy(directory / "user.pub", directory / "authorized")
+    (directory / "known").write_text("[127.0.0.1]:%d %s" % (port, (directory / "host.pub").read_text()))
+    lines = ["Port %d" % port, "ListenAddress 127.0.0.1", "HostKey %s" % (directory / "host"), "AuthorizedKeysFile %s" % (directory / "authorized"),
+             "PidFile none", "StrictModes no", "UsePAM no", "PasswordAuthentication no"]
+    (directory / "config").write_text("\n".join(lines) + "\n")
+    # Its directory for privilege separation, which the system's own service would make.
+    os.makedirs("/run/sshd", exist_ok=True)
+    program = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
+    server = subprocess.Popen([program, "-D", "-e", "-f", str(directory / "config")], stderr=subprocess.PIPE, text=True)
+    words = ["ssh", "-F", "none", "-p", str(port), "-i", str(directory / "user"), "-o", "UserKnownHostsFile=%s" % (directory / "known"), "-o", "BatchMode=yes",
+             "-o", "IdentitiesOnly=yes", "%s@127.0.0.1" % getpass.getuser()]
+    try:
+        deadline = time.monotonic() + 30
+        while subprocess.run(words + ["true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False).returncode:
+            assert server.poll() is None and time.monotonic() < deadline, server.stderr.read()
+        yield words
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@pytest.fixture(name="sharded")
+def with_workers(fleet, ssh):
+    """A fleet whose waves two workers share."""
+    def make(hosts, **settings):
+        made = fleet(hosts, **settings)
+        command = ssh + ["env", "PATH=%s:%s" % (BIN, os.environ["PATH"]), "LC_ALL=C.UTF-8", os.path.join(BIN, "ansible-runner"), "worker"]
+        environment = {key: value for key, value in made.environment().items() if key.startswith(("ANSIBLE_", "MEMLAB_")) and key != "ANSIBLE_LOCAL_TEMP"}
+        return made, {"rollout_workers": [{"command": command}] * 2, "rollout_worker_environment": environment}
+    return make
+
+
+def test_two_workers_one_journal_one_gate(sharded):
+    made, workers = sharded(5, rollout_waves=["100%"])
+    made.write("host0002", "faults", {"devices": "fail"})
+    code, output = made.play("rollout", **workers)
+    assert code == 2 and "wave 2: 3 good; rolled back: host0002" in output, output
+    assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["done", "done", "rolled_back", "done", "done"]
+    assert len(list(made.directory.glob("cache/rollouts/simulated/shards/1-2-*"))) == 2
+    code, output = made.play("rollout", **workers)
+    assert code == 0, output
+    assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["verified", "verified", "done", "verified", "verified"]
+    assert made.play("rollback")[0] == 0
+    assert [made.machine(host)["release"] for host in made.hosts] == ["6.12.1"] * 5
+
+
+def test_a_lost_worker_is_what_its_hosts_are(sharded):
+    made, workers = sharded(4, rollout_waves=["100%"])
+    made.write("host0002", "faults", {"devices": "die"})
+    code, output = made.play("rollout", **workers)
+    assert code == 2 and "unreachable: host0002" in output, output
+    code, output = made.play("rollout", **workers)
+    assert code == 0, output
+    assert "undone" in [entry["event"] for entry in made.journal("host0002")]
+    assert [len(made.machine(host)["blocks"]) for host in made.hosts] == [8] * 4
+
+
+def test_what_comes_back_is_taken_over_once(tmp_path):
+    events = tmp_path / "shard/result/artifacts/1/job_events"
+    events.mkdir(parents=True)
+    for number, event in enumerate(["begun", "done"], 1):
+        entry = {"event": event, "time": float(number), "host": "a", "run": 1, "step": "record"}
+        (events / ("%d-x.json" % number)).write_text(json.dumps({"event": "runner_on_ok", "event_data": {"res": {"entry": entry}}}))
+    (events / "3-partial.json").write_text('{"event"')
+    journal = Journal(str(tmp_path / "journal"))
+    assert shards.merge(str(tmp_path / "shard"), journal) == 2 and shards.merge(str(tmp_path / "shard"), journal) == 0
+    assert [(entry["event"], entry["time"]) for entry in journal.read("a")] == [("begun", 1.0), ("done", 2.0)]
+
+
+def test_shards():
+    assert shards.cut(list("abcde"), 2) == [["a", "c", "e"], ["b", "d"]]
+    assert shards.cut(list("abcde"), 3, reboots=2) == [["a", "c", "e"], ["b", "d"]]
+    assert shards.cut(["a"], 2) == [["a"]]
