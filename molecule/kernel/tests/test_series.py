@@ -99,7 +99,7 @@ def test_both_places_are_proven(guest, ask, name, memmap, value, placement):
     assert {found[block] for block in online["wanted"]} == {placement}
     assert facts["conflicts"] == [] and facts["kernel"]["supported"] is True
     assert all(proof["available"] for proof in facts["proofs"].values()), facts["proofs"]
-    said = guest.module("memory_doctor")
+    said = guest.module("memory_doctor", wanted=[dict(CYCLED, mode="system-ram", memmap=memmap)])
     assert said.code == 0, said.output
     assert [entry for entry in said.result["findings"] if entry["severity"] == "problem"] == []
     done = guest.module("dax_device", devices=BACK[:1])
@@ -111,8 +111,8 @@ def test_many_cycles_leave_nothing_behind(ask, raw, value):
     done = ask("cycles", raw, value, COUNT)
     assert (done["wrong"], done["log"]) == ([], [])
     grown = {name: done["after"][name] - done["before"][name] for name in done["before"]}
-    # less than one memmap of a block over all, less than a page of a slab each time
-    assert grown["MemFree"] > -2048 and grown["SUnreclaim"] < 4 * COUNT and grown["PageTables"] < 4 * COUNT, grown
+    # less than the device's memmap lost once in all cycles together, and two pages of slabs and page tables each time
+    assert grown["MemFree"] > -14 * 1024 and grown["SUnreclaim"] < 8 * COUNT and grown["PageTables"] < 8 * COUNT, grown
 
 
 @pytest.mark.parametrize("value", [1, 0])
@@ -133,11 +133,11 @@ def test_a_block_in_the_middle_that_fails_online_and_offline(ask, raw, value):
 
 @pytest.mark.parametrize("value, policy", [(1, "offline"), (0, "offline"), (1, "online_movable")])
 def test_an_add_that_fails_in_the_middle_is_undone(guest, ask, name, value, policy):
-    """Every so many-th allocation fails in turn: the device becomes memory whole, or not at all, and nothing stays either way."""
+    """Every so many-th slab allocation fails in turn: the device becomes memory whole, or not at all, and nothing stays either way."""
     assert ask("prepare", name) == [None, []]
     guest.shell("echo %s > /sys/devices/system/memory/auto_online_blocks" % policy)
     try:
-        done = ask("failing_add", name, value, 1, 7, 20000)
+        done = ask("failing_add", name, value, 1, 2, 20000)
     finally:
         guest.shell("echo offline > /sys/devices/system/memory/auto_online_blocks")
         ask("release", name)
