@@ -37,10 +37,10 @@ class Kbuild(object):
         os.makedirs(objects, exist_ok=True)
 
     def arguments(self, *targets):
-        """make's command line."""
+        """make's command line. Of several prefixes that fit, gcc takes the last: files are named as the kernel itself names them."""
         found = ["make", "-C", self.source, "O=" + self.objects, "CC=" + self._compiler(), "LOCALVERSION=" + self.options.get("localversion", "")]
-        maps = " ".join("-ffile-prefix-map=%s=%s" % (path, place) for path, place in ((self.objects + "/", ""), (self.source + "/", ""),
-                                                                                     (self.objects, "."), (self.source, ".")))
+        maps = " ".join("-ffile-prefix-map=%s=%s" % (path, place) for path, place in ((self.objects, "."), (self.source, "."),
+                                                                                     (self.objects + "/", ""), (self.source + "/", "")))
         return found + ["KCFLAGS=" + maps, "KAFLAGS=" + maps] + list(targets)
 
     def _compiler(self):

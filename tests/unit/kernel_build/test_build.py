@@ -29,7 +29,7 @@ allnoconfig:
 \t@grep -v BAD $(KCONFIG_ALLCONFIG) > $(KCONFIG_CONFIG) || :
 all: $(OUT)/vmlinux
 $(OUT)/vmlinux: $(objects)
-\t@cat $^ > $@; cp $@ $(OUT)/image; echo "0 T start" > $(OUT)/System.map
+\t@$(CC) -g $(KCFLAGS) -c -o $(OUT)/path $(CURDIR)/lib/path.c && cat $^ $(OUT)/path > $@; cp $@ $(OUT)/image; echo "0 T start" > $(OUT)/System.map
 $(OUT)/%.o: mm/%.c
 \t@echo "  CC      mm/$*.o"; if grep bad $<; then echo "$<:1: error: bad"; exit 1; fi; $(SLOW) \\
 \tprintf '%s\\n' "$(KBUILD_BUILD_TIMESTAMP) $(KBUILD_BUILD_USER)@$(KBUILD_BUILD_HOST) $(LOCALVERSION)" | cat - $< > $@
@@ -55,7 +55,8 @@ config BAD
 @pytest.fixture
 def wanted(tmp_path):
     top = tmp_path / "made" / "linux-6.1"
-    for name, text in {"Makefile": MAKEFILE, "Kconfig": KCONFIG, "scripts/Kbuild.include": "", "mm/a.c": "a\n", "mm/b.c": "b\n", "mm/c.c": "c\n"}.items():
+    for name, text in {"Makefile": MAKEFILE, "Kconfig": KCONFIG, "scripts/Kbuild.include": "",
+                       "lib/path.c": "const char *path = __FILE__;\n", "mm/a.c": "a\n", "mm/b.c": "b\n", "mm/c.c": "c\n"}.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text(text, encoding="ascii")
         os.utime(top / name, (10 ** 9, 10 ** 9))
@@ -103,6 +104,9 @@ def test_two_directories_give_the_same_bytes(wanted, cache, monkeypatch):
     second = build.ensure(Host(), wanted)[1:3]
     assert first[1] == second[1] and first[0]["directory"] != second[0]["directory"]
     assert pathlib.Path(first[0]["packages"][0]).read_bytes() == pathlib.Path(second[0]["packages"][0]).read_bytes()
+    kernel = (pathlib.Path(first[0]["directory"]) / "vmlinuz").read_bytes()
+    # neither in what it prints nor in its debug information is there a directory of the builder's
+    assert b"\0lib/path.c\0" in kernel and str(cache).encode("utf-8") not in kernel
     listed = subprocess.run(["dpkg-deb", "--contents", first[0]["packages"][0]], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert "/build" not in listed and "root/root" in listed
 
