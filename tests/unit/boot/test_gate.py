@@ -53,7 +53,8 @@ def test_what_is_no_command(machine, check):
 def test_the_end_of_what_pstore_holds(machine):
     directory = machine.path("/sys/fs/pstore")
     os.makedirs(directory)
-    for name, when, text in (("dmesg-efi-1", 100, "old\n"), ("dmesg-efi-2", 200, "Panic#1 Part1\nKernel panic - at ffff888012345678\n"), ("console-1", 300, "no\n")):
+    for name, when, text in (("dmesg-efi-1", 100, "old\n"),
+                             ("dmesg-efi-2", 200, "Panic#1 Part1\nKernel panic - at ffff888012345678\n"), ("console-1", 300, "no\n")):
         with open(os.path.join(directory, name), "w", encoding="ascii") as stream:
             stream.write(text)
         os.utime(os.path.join(directory, name), (when, when))
