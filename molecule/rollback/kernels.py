@@ -19,9 +19,11 @@ import sys
 import tempfile
 
 # What a guest needs to boot from its disk, to be reached, and to be guarded.
-NEEDED = ("drivers/block/virtio_blk", "drivers/virtio/", "drivers/net/virtio_net", "drivers/net/net_failover", "net/core/failover",
-          "drivers/watchdog/i6300esb", "drivers/watchdog/watchdog", "drivers/watchdog/softdog", "drivers/firmware/qemu_fw_cfg", "drivers/char/hw_random/", "fs/ext4/", "fs/jbd2/", "fs/mbcache",
-          "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c")
+NEEDED = (
+    "drivers/block/virtio_blk", "drivers/virtio/", "drivers/net/virtio_net", "drivers/net/net_failover", "net/core/failover",
+    "drivers/watchdog/i6300esb", "drivers/watchdog/watchdog", "drivers/watchdog/softdog", "drivers/firmware/qemu_fw_cfg", "drivers/char/hw_random/",
+    "fs/ext4/", "fs/jbd2/", "fs/mbcache", "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c",
+)
 
 SCRIPTS = {
     # As Debian's own do; what waits at the end is for a test that takes the power away.
