@@ -19,9 +19,11 @@ import sys
 import tempfile
 
 # What a guest needs to boot from its disk, to be reached, and to be guarded.
-NEEDED = ("drivers/block/virtio_blk", "drivers/virtio/", "drivers/net/virtio_net", "drivers/net/net_failover", "net/core/failover", "drivers/watchdog/i6300esb",
-          "drivers/watchdog/watchdog", "drivers/watchdog/softdog", "drivers/firmware/qemu_fw_cfg", "drivers/char/hw_random/", "fs/ext4/", "fs/jbd2/", "fs/mbcache",
-          "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c")
+NEEDED = (
+    "drivers/block/virtio_blk", "drivers/virtio/", "drivers/net/virtio_net", "drivers/net/net_failover", "net/core/failover",
+    "drivers/watchdog/i6300esb", "drivers/watchdog/watchdog", "drivers/watchdog/softdog", "drivers/firmware/qemu_fw_cfg", "drivers/char/hw_random/",
+    "fs/ext4/", "fs/jbd2/", "fs/mbcache", "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c",
+)
 
 SCRIPTS = {
     # As Debian's own do; what waits at the end is for a test that takes the power away.
@@ -51,6 +53,8 @@ FAULT = """#!/bin/sh
 grep -q 'vmlinuz-%(release)s ' /proc/cmdline || exit 0
 %(fault)s
 """
+
+CONTROL = "Package: linux-image-%s\nVersion: 1\nArchitecture: amd64\nMaintainer: memlab.testbed\nDescription: kernel for a test\n"
 
 FAULTS = {"panics": "echo c > /proc/sysrq-trigger", "hangs": "while :; do :; done", "other": None}
 
@@ -94,7 +98,7 @@ def package(source, real, release, fault, target):
             put(tree / "usr/share/initramfs-tools/scripts/init-premount" / ("memlab-" + release), FAULT % values)
         for name, text in SCRIPTS.items():
             put(tree / "DEBIAN" / name, text % values)
-        put(tree / "DEBIAN/control", "Package: linux-image-%s\nVersion: 1\nArchitecture: amd64\nMaintainer: memlab.testbed\nDescription: kernel for a test\n" % release)
+        put(tree / "DEBIAN/control", CONTROL % release)
         run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(tree), str(target))
 
 

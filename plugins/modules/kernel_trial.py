@@ -30,12 +30,15 @@ options:
   packages:
     description:
       - With V(armed), the packages as M(memlab.testbed.kernel_package_info) describes them, with C(path) on this host, or O(directory).
-      - With V(abandoned), and where the trial was accepted since, those to remove; only C(package) counts. By default the one that dpkg says the kernel is from.
+      - With V(abandoned), and where the trial was accepted since, those to remove; only C(package) counts.
+      - By default the one that dpkg says the kernel is from.
     type: list
     elements: dict
     default: []
   directory:
-    description: Directory on this host with the package files, which are removed there once they are installed. Left out, they are where C(path) says, and stay.
+    description:
+      - Directory on this host with the package files, which are removed there once they are installed.
+      - Left out, they are where C(path) says, and stay.
     type: path
   parameters:
     description: Boot parameters of that boot beside those that every entry has, one in each item.
@@ -163,7 +166,7 @@ def main():
     try:
         with session.changing(host, module.check_mode):
             if asked["state"] == "armed":
-                wanted = trial.Wanted(asked["release"], asked["packages"], asked["directory"], asked["parameters"], asked["watchdog"], asked["deadline"], asked["kexec"])
+                wanted = trial.Wanted(**{name: asked[name] for name in trial.Wanted._fields})
                 result = trial.arm(host, wanted, module.check_mode)
             elif asked["state"] == "accepted":
                 result = trial.accept(host, asked["release"], asked["keep"], module.check_mode)

@@ -10,7 +10,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 
 def put(host, place, text, mode=0o644):
-    """Replace a file in one step; ``None`` removes it. A file that is as it should be is left alone. Returns whether it was not. Raises :class:`TestbedError`."""
+    """Replace a file in one step; ``None`` removes it. Returns whether it was not so already. Raises :class:`TestbedError`."""
     real = host.path(place)
     try:
         if text is None:

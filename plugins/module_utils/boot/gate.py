@@ -16,8 +16,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory import kerne
 
 PSTORE = ("/sys/fs/pstore", "/var/lib/systemd/pstore")
 _TAIL = 15
-# Said of a watchdog that is left running, which is what a trial wants of it (drivers/watchdog/watchdog_dev.c:watchdog_release).
-_OURS = re.compile(r"watchdog\d*: watchdog did not stop")
+# Said of a watchdog that is left running, which is what a trial wants of it (drivers/watchdog/watchdog_dev.c:watchdog_release), and of the boot
+# parameters, among which oops=panic is no oops.
+_OURS = re.compile(r"watchdog\d*: watchdog did not stop|^(Kernel c|C)ommand line: |^Unknown kernel command line parameters ")
 
 
 def look(host, release, modules, known, checks, log=True):

@@ -149,7 +149,11 @@ def apply(host, default=None, once=None, check_mode=False):
     move = chosen is not None and (before["default"] != chosen.id or not loader.pinned())
     aim = once is not None and before["once"] != (single and single.id)
     if check_mode:
-        after = dict(before, **dict({"default": chosen.id, "default_release": chosen.release} if move else {}, **({"once": single and single.id} if aim else {})))
+        after = dict(before)
+        if move:
+            after.update({"default": chosen.id, "default_release": chosen.release})
+        if aim:
+            after["once"] = single and single.id
         return move or aim, before, after
     if move:
         loader.set_default(chosen)

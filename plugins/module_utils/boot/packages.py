@@ -75,8 +75,8 @@ def states(host):
 
 def interrupted(host):
     """What an interrupted dpkg has left: packages half way, and whether there is an unfinished journal."""
-    half = [name for name, (status, version) in sorted(states(host).items()) if status in ("half-installed", "unpacked", "half-configured", "triggers-awaited",
-                                                                                        "triggers-pending")]
+    halves = ("half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending")
+    half = [name for name, (status, unused) in sorted(states(host).items()) if status in halves]
     journal = [name for name in host.listdir(JOURNAL) if name.isdigit()]
     return half + (["dpkg's journal"] if journal else [])
 

@@ -82,9 +82,10 @@ def drivers(host, release):
             found.append(module)
     if not found:
         directory = "/lib/modules/" + release
-        known = {_module(line.partition(":")[0]) for line in (host.read_optional(directory + "/modules.dep") or "").splitlines() if "/drivers/watchdog/" in line}
-        there = [host.read_optional("%s/%s/modalias" % (bus, device)) or "" for bus in ("/sys/bus/pci/devices", "/sys/bus/acpi/devices", "/sys/bus/platform/devices")
-                 for device in host.listdir(bus)]
+        dependencies = (host.read_optional(directory + "/modules.dep") or "").splitlines()
+        known = {_module(line.partition(":")[0]) for line in dependencies if "/drivers/watchdog/" in line}
+        buses = ["/sys/bus/%s/devices" % name for name in ("pci", "acpi", "platform")]
+        there = [host.read_optional("%s/%s/modalias" % (bus, device)) or "" for bus in buses for device in host.listdir(bus)]
         for line in (host.read_optional(directory + "/modules.alias") or "").splitlines():
             words = line.split()
             if len(words) == 3 and words[2] in known and words[2] not in found and any(fnmatch.fnmatchcase(alias, words[1]) for alias in there if alias):

@@ -19,7 +19,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 RECORD = "/var/lib/memlab/kernel-trial.json"
 
-# release, packages: as packages.describe returns them; directory: where they are on this host, and are removed, or None; parameters: of the one boot; watchdog, deadline: seconds; kexec: whether firmware is left out
+# release; packages: as packages.describe returns them; directory: where they are on this host, and are removed, or None; parameters: of the one boot;
+# watchdog, deadline: seconds; kexec: whether firmware is left out
 Wanted = collections.namedtuple("Wanted", "release packages directory parameters watchdog deadline kexec")
 
 
@@ -188,7 +189,8 @@ def abandon(host, release=None, names=(), check_mode=False):
     """
     written = record(host)
     if release and (written is None or written["release"] != release):
-        written = {"release": release, "fresh": list(names) or [name for found, name in packages.kernels(host).items() if found == release], "begun": time.time()}
+        owner = packages.kernels(host).get(release)
+        written = {"release": release, "fresh": list(names) or ([owner] if owner else []), "begun": time.time()}
     if written is None:
         return {"changed": False, "removed": [], "remembered": []}
     boot, running = loader.find(host), loader.running(host)

@@ -11,7 +11,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.boot import gate
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
-LOG = ("5,1,100,-;Linux version 6.1.0-new\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"
+LOG = ("5,1,100,-;Linux version 6.1.0-new\n6,1,100,-;Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-new ro panic=10 oops=panic memlab.trial=30\n"
+       "5,1,150,-;Kernel command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-new ro panic=10 oops=panic memlab.trial=30\n"
+       "5,1,160,-;Unknown kernel command line parameters \"oops=panic\", will be passed to user space.\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"
        "4,3,300,-;WARNING: CPU: 0 PID: 9 at mm/page_alloc.c:123 warn+0x10/0x20\n2,4,400,-;watchdog: watchdog0: watchdog did not stop!\n"
        "0,5,500,-;watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [kworker:9]\n30,6,600,-;systemd[1]: WARNING: not the kernel's\n")
 
@@ -53,7 +55,8 @@ def test_what_is_no_command(machine, check):
 def test_the_end_of_what_pstore_holds(machine):
     directory = machine.path("/sys/fs/pstore")
     os.makedirs(directory)
-    for name, when, text in (("dmesg-efi-1", 100, "old\n"), ("dmesg-efi-2", 200, "Panic#1 Part1\nKernel panic - at ffff888012345678\n"), ("console-1", 300, "no\n")):
+    for name, when, text in (("dmesg-efi-1", 100, "old\n"),
+                             ("dmesg-efi-2", 200, "Panic#1 Part1\nKernel panic - at ffff888012345678\n"), ("console-1", 300, "no\n")):
         with open(os.path.join(directory, name), "w", encoding="ascii") as stream:
             stream.write(text)
         os.utime(os.path.join(directory, name), (when, when))
