@@ -5,8 +5,8 @@
 """A rollout's plan with the facts of 10, 100 and 1,000 simulated hosts against a bare `ansible -m ping` at the same forks; and its resume.
 
 The plan is `memlab.testbed.rollout --check`: it reads the settings, cuts the waves, asks each host by memmap_facts on a recorded machine, and prints.
-Its time is divided by the tasks that it has for each host, and that by ping's time for each host. Memory is the controller's largest process, ansible's own. The resume is
-that of a rollout whose journal says that all hosts are done: seconds from the start of ansible-playbook to the first task on a host.
+Its time is divided by the tasks that it has for each host, and that by ping's time for each host. Memory is that of the process that was started. The resume
+is that of a rollout whose journal says that all hosts are done: seconds from the start of ansible-playbook to the first task on a host.
 """
 from __future__ import annotations
 
