@@ -156,7 +156,8 @@ def test_memory_that_came_online_by_itself(placement):
             assert any("block %s: " % number in pages for number in left) and int(re.search(r": (\d+) of \d+ pages hold the kernel's own", pages)[1]), pages
     finally:
         # where memory cannot be given back but by a new start, that
-        if placement.off(placement.run("cd /sys/devices/system/node; grep -l online node[2-9]*/memory*/state | sed 's/.*memory//; s/.state//' || :").split()):
+        online = placement.run("cd /sys/devices/system/node; grep -l online node[2-9]*/memory*/state | sed 's/.*memory//; s/.state//' || :")
+        if placement.off(online.split()):
             placement.restart()
         else:
             for region in reversed(regions):

@@ -207,7 +207,8 @@ def test_what_the_kernel_holds_is_refused_though_it_may_be_lost(guest, digests, 
     before = digests(device["0x3"])
     absent = {"state": "absent"}
     try:
-        refused([(None, {"state": "reconfigured", "mode": "sector"}, ["in use by swap on /dev/" + device["0x3"], "swap (", "allow_data_loss does not help here"]),
+        refused([(None, {"state": "reconfigured", "mode": "sector"},
+                  ["in use by swap on /dev/" + device["0x3"], "swap (", "allow_data_loss does not help here"]),
                  ("bare", absent, ["in use by the loop device loop0"]),
                  ("quick", absent, ["in use by the device memlab-mapped on " + device["quick"]]),
                  ("store", absent, ["in use by the device md_memlab on " + device["store"]])],

@@ -59,7 +59,8 @@ def ended(host):
         with lock.exclusive(host, timeout=units.STOPPING / 2):
             if not host.exists(hold.MARK):
                 return 0
-            said = ["killed before it could say what there is (%s): blocks that it had put online stay so" % os.environ.get("EXIT_STATUS", "by what is not known")]
+            by = os.environ.get("EXIT_STATUS", "by what is not known")
+            said = ["killed before it could say what there is (%s): blocks that it had put online stay so" % by]
             if hold.hand_over(host):
                 said.append(_HELD)
     except TestbedError as exc:

@@ -171,7 +171,7 @@ def _check_self_hosting(host, entry, check_mode):
         if device is not None and (device.knob is None or not check_mode):
             dax.probe_self_hosting(host, device)
     except TestbedError as exc:
-        raise TestbedError("%s: %s" % (entry.who, exc.summary), exc.details, exc.remedy)
+        raise TestbedError("%s: %s" % (entry.who, exc.summary), exc.details, exc.remedy, exc.lasting)
 
 
 def _check_release(host, release):

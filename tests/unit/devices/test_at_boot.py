@@ -252,7 +252,12 @@ def test_namespaces_go_to_their_driver_and_memory_does_not(mixed):
 def count_waiting(monkeypatch):
     """Looks that the service takes at the host while it waits."""
     looks = []
-    monkeypatch.setattr("time.sleep", looks.append)
+
+    def sleep(seconds):
+        looks.append(seconds)
+        assert len(looks) < 20, "it waits"
+
+    monkeypatch.setattr("time.sleep", sleep)
     return looks
 
 
@@ -267,6 +272,15 @@ def test_what_cannot_come_is_not_waited_for(early, run, clock, parameter, entrie
     code, said = run(early)
     assert (code, clock) == (1, [])
     assert words in said[0]
+
+
+def test_a_kernel_without_the_knob_is_not_waited_for(mixed):
+    """What a dax device lacks now, as on 6.1, it will lack."""
+    (ram,) = [name for name, state in mixed.dax_state().items() if state[0] == "device_dax"]
+    os.unlink(mixed.path("/sys/bus/dax/devices/%s/memmap_on_memory" % ram))
+    with pytest.raises(TestbedError, match="no knob memmap_on_memory") as caught:
+        service.system_ram.apply(mixed, [dict(service.DEVICE, namespace="ram", memmap="device", allow_data_loss=True)], check_mode=True)
+    assert caught.value.lasting
 
 
 def test_a_device_may_come_late(early, run, monkeypatch):
