@@ -35,9 +35,9 @@ def scaled(size, by, unit):
 
 def shares(counts, budget):
     """``counts`` as they are if ``budget`` allows, else that many in proportion, each at least 1 that was not 0."""
-    if sum(counts) <= budget:
-        return list(counts)
     there = [count for count in counts if count]
+    if sum(counts) <= max(budget, len(there)):
+        return list(counts)
     beyond, rest = sum(there) - len(there), max(0, budget - len(there))
     found = [1 + (count - 1) * rest // beyond if count else 0 for count in counts]
     found[counts.index(max(counts))] += max(0, budget - sum(found))
