@@ -161,7 +161,8 @@ def test_memory_that_came_online_by_itself(placement):
             placement.restart()
         else:
             for region in reversed(regions):
-                placement.run("for d in /sys/bus/cxl/devices/%s/dax_region*/dax[0-9]*.*; do test ! -e $d/driver || echo $(basename $d) > $d/driver/unbind; done; "
+                placement.run("for d in /sys/bus/cxl/devices/%s/dax_region*/dax[0-9]*.*; do "
+                              "test ! -e $d/driver || echo $(basename $d) > $d/driver/unbind; done; "
                               "cxl destroy-region -f %s" % (region, region))
             placement.run("echo %s > %s; echo %s > /sys/bus/dax/drivers_autoprobe" % (policy, POLICY, probe))
 

@@ -79,7 +79,8 @@ def test_two_devices_with_one_serial_number(guest, controller):
             guest.refusal(guest.module(module, **options), "2 CXL memory devices have serial 0x1", "PCI address", *places)
         assert guest.shell("ls %s | grep -c region || :" % CXL).strip() == "0"
         # the smaller one is the stranger
-        small = guest.shell("for device in %s/mem*; do test $(($(cat $device/ram/size))) != 268435456 || basename $(dirname $(readlink -f $device)); done" % CXL)
+        small = guest.shell("for device in %s/mem*; do test $(($(cat $device/ram/size))) != 268435456 || "
+                            "basename $(dirname $(readlink -f $device)); done" % CXL)
         made = good(guest.module("cxl_region", regions=[{"memory_devices": [small.strip()]}]))["regions"][0]
         assert (made["size"], made["pci"]) == (256 << 20, [small.strip()])
         good(guest.module("cxl_region", regions=[{"memory_devices": [small.strip()], "state": "absent"}]))
