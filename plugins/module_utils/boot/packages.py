@@ -77,8 +77,12 @@ def interrupted(host):
     """What an interrupted dpkg has left: packages half way, and whether there is an unfinished journal."""
     halves = ("half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending")
     half = [name for name, (status, unused) in sorted(states(host).items()) if status in halves]
-    journal = [name for name in host.listdir(JOURNAL) if name.isdigit()]
-    return half + (["dpkg's journal"] if journal else [])
+    return half + (["dpkg's journal"] if unfinished(host) else [])
+
+
+def unfinished(host):
+    """Whether dpkg was stopped before it wrote its database: what that says of packages is out of date until its next run."""
+    return any(name.isdigit() for name in host.listdir(JOURNAL))
 
 
 def check_distribution(host):

@@ -198,8 +198,9 @@ def abandon(host, release=None, names=(), check_mode=False):
     for word, used in (("runs", running), ("is the default", now and now.release)):
         if used == written["release"]:
             raise TestbedError("kernel %s cannot be taken away: it %s" % (used, word))
-    known = packages.states(host)
-    there = [name for name in written.get("fresh", []) if known.get(name, ("not-installed",))[0] != "not-installed"]
+    known, unknown = packages.states(host), packages.unfinished(host)
+    # where dpkg was cut off before it wrote its database, it is told to remove what it may not know: it passes over that
+    there = [name for name in written.get("fresh", []) if unknown or known.get(name, ("not-installed",))[0] != "not-installed"]
     changed = bool(there) or record(host) is not None
     left = gate.remembered(host, written.get("begun", 0.0))
     if changed and not check_mode:
