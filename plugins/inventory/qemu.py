@@ -150,7 +150,7 @@ options:
                 type: str
                 required: true
           distances:
-            description: A row for each node, of its distances to all nodes, 10 to itself. By default 20 to every other.
+            description: A row for each node, of its distances to all nodes, 10 to itself. By default 20 to every other. Not together with C(hmat).
             type: list
             elements: list
             default: []

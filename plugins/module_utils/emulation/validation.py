@@ -122,6 +122,9 @@ def memory(guest):
 
 def distances(guest):
     rows, count = guest.numa.distances, len(guest.numa.nodes)
+    if rows and guest.numa.hmat:
+        # seen with QEMU 10.0 and a kernel started by its PVH note: with CXL, one table more takes the description of devices from the kernel
+        yield "numa.distances", "the guest has numa.hmat, and with both tables its kernel does not find its devices: say one of them"
     if rows and len(rows) != count:
         yield "numa.distances", "there are %d rows, and the guest has %d node%s" % (len(rows), count, "" if count == 1 else "s")
     for index, row in enumerate(rows):

@@ -91,11 +91,14 @@ def _nodes(machine, twin, memory, cpus):
         first += count
     twin.guest.update(cpus=max(1, first), memory=format_size(sum(sizes)))
     twin.guest["numa"] = {"nodes": described}
-    if machine.distances:
-        twin.guest["numa"]["distances"] = _distances(machine, twin)
     figures = _figures(machine, twin, counts)
     if figures:
         twin.guest["numa"]["hmat"] = figures
+    if machine.distances and not figures:
+        twin.guest["numa"]["distances"] = _distances(machine, twin)
+    elif machine.distances:
+        twin.unexpressed.append(Unexpressed("distances between nodes: %s" % "; ".join(" ".join(map(str, row)) for row in machine.distances),
+                                            "/sys/devices/system/node", "the twin's nodes are 20 apart: it has the figures of the HMAT, and not both"))
 
 
 def _distances(machine, twin):

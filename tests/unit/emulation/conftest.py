@@ -38,7 +38,6 @@ guests:
         - {initiator: 0, target: 0, latency: 80, bandwidth: 20G}
         - {initiator: 0, target: 2, latency: 300, bandwidth: 5G}
         - {initiator: 1, target: 2, latency: 200, bandwidth: 5G}
-      distances: [[10, 21, 30], [21, 10, 40], [30, 40, 10]]
     cxl:
       host_bridges:
         - name: hb0

@@ -19,6 +19,10 @@ def interleaved(ways):
     return {"host_bridges": bridges(ways), "windows": [{"targets": names, "size": "240G"}]}
 
 
+def distances(rows):
+    return {"nodes": [{"memory": "2G", "cpus": [0, 1]}, {"memory": "1G", "cpus": [2, 3]}, {"memory": 0}], "distances": rows}
+
+
 # where to change the guest, what to put there, and the error behind "lab.qemu.yml: guest host: "
 MISTAKES = [
     # unknown keys, at every level
@@ -83,10 +87,13 @@ MISTAKES = [
     ("numa.hmat.0.target", 3, "numa.hmat[0].target: there is no node 3, the guest has 3, counted from 0"),
     ("numa.hmat.0.initiator", 2, "numa.hmat[0].initiator: node 2 has no processors"),
     ("numa.hmat.2.initiator", 0, "numa.hmat[2]: the way from node 0 to node 2 is in numa.hmat[1] already"),
-    ("numa.distances", [[10]], "numa.distances: there are 1 rows, and the guest has 3 nodes"),
-    ("numa.distances.1", [21, 10], "numa.distances[1]: there are 2 distances, and the guest has 3 nodes"),
-    ("numa.distances.0.1", 10, "numa.distances[0][1]: 10 is not a distance from node 0 to node 1: 10 is a node's to itself"),
-    ("numa.distances.0.1", 255, "numa.distances[0][1]: 255 is not from 10 to 254"),
+    ("numa.distances", [[10, 21, 30], [21, 10, 40], [30, 40, 10]],
+     "numa.distances: the guest has numa.hmat, and with both tables its kernel does not find its devices: say one of them"),
+    ("numa", distances([[10]]), "numa.distances: there are 1 rows, and the guest has 3 nodes"),
+    ("numa", distances([[10, 21, 30], [21, 10], [30, 40, 10]]), "numa.distances[1]: there are 2 distances, and the guest has 3 nodes"),
+    ("numa", distances([[10, 10, 30], [21, 10, 40], [30, 40, 10]]),
+     "numa.distances[0][1]: 10 is not a distance from node 0 to node 1: 10 is a node's to itself"),
+    ("numa", distances([[10, 255, 30], [21, 10, 40], [30, 40, 10]]), "numa.distances[0][1]: 255 is not from 10 to 254"),
     ("numa.hmat.0.latency", 0, "numa.hmat[0].latency: 0 is not from 1 to 65534"),
     ("numa.hmat.0.bandwidth", 1 << 19, "numa.hmat[0].bandwidth: 512K is less than 1M"),
     ("numa.hmat.2.bandwidth", "131073M", "numa.hmat[2].bandwidth: 131073M and the other bandwidths do not fit in one table's 16 bits: use rounder figures"),

@@ -24,7 +24,6 @@ RICH = yaml.safe_load("""
 memory: 1G
 numa:
   nodes: [{memory: 512M, cpus: [0, 1]}, {memory: 512M}, {}]
-  distances: [[10, 21, 28], [21, 10, 31], [28, 31, 10]]
   hmat: [{initiator: 0, target: 0, latency: 80, bandwidth: 20G}, {initiator: 0, target: 2, latency: 300, bandwidth: 5G}]
 max_memory: 32G
 slots: 8
