@@ -15,7 +15,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv venv-dev pipeline ssh down check unit explore lint docs changelog sanity importer molecule test benchmarks build lock clean
+.PHONY: help venv venv-dev pipeline ssh down check unit fleet explore lint docs changelog sanity importer molecule test benchmarks build lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,12 +38,15 @@ build: $(VENV)/runtime.stamp ## the collection artifact, in the current director
 
 # Tests
 
-test: check sanity importer molecule ## all tests
+test: check sanity importer fleet molecule ## all tests
 
 check: lint docs changelog unit ## the fast tests
 
 unit: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp
 	$(BIN)/pytest
+
+fleet: $(VENV)/dev.stamp $(VENV)/readers.stamp ## rollouts on simulated hosts
+	$(BIN)/pytest tests/fleet
 
 explore: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast tests' generated cases, new ones each time
 	EXPLORE=1 $(BIN)/pytest -m hypothesis

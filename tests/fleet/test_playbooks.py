@@ -13,7 +13,7 @@ import yaml
 from ansible_collections.memlab.testbed.tests.simulated.fleet import SIMULATED
 
 ONE = ["kernel", "parameters", "block 0", "block 1", "block 2", "block 3", "block 4", "block 5", "block 6", "devices"]
-DEFAULTS = pathlib.Path(__file__).parents[3] / "roles/rollout/defaults/main.yml"
+DEFAULTS = pathlib.Path(__file__).parents[2] / "roles/rollout/defaults/main.yml"
 STEPS = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))["rollout_steps"]
 
 
