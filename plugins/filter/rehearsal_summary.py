@@ -50,7 +50,6 @@ def rehearsal_summary(hosts, playbook, failure=""):
     return twin_summary.summary(plain(hosts), str(playbook), str(failure))
 
 
-
 class FilterModule(object):
     """The filter of this file."""
 

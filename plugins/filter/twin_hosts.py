@@ -75,7 +75,6 @@ class _Plain(object):
         return self[name] if name in self._variables else default
 
 
-
 class FilterModule(object):
     """The filter of this file."""
 

@@ -45,7 +45,6 @@ def twin_run_vars(known, journal):
     return plain(carry_vars.run_vars({str(name): known[name] for name in known if str(name).startswith("rollout_")}, str(journal)))
 
 
-
 class FilterModule(object):
     """The filter of this file."""
 

@@ -18,7 +18,8 @@ description:
   - Nothing is cached.
   - Every guest is in the groups C(testbed) and C(testbed_NAME), where C(NAME) is the testbed's name with C(_) for C(-), and in the groups it declares.
   - Sizes are bytes, or a number with K, M, G or T (powers of 1024).
-  - Names start with a small letter and go on with small letters, digits, C(_) and C(-), guests' names with single dots, too. Names of bridges, ports, switches and devices are
+  - Names start with a small letter and go on with small letters, digits, C(_) and C(-), guests' names with single dots, too.
+    Names of bridges, ports, switches and devices are
     different from each other within a guest.
 options:
   plugin:

@@ -45,7 +45,7 @@ def roll_out(controller, directory):
 @pytest.fixture(name="machines")
 def all_machines(open_guest):
     """A function: node -> what its machine says."""
-    def look(nodes=NODES):
+    def look(nodes=tuple(NODES)):
         return {node: dict(line.split() for line in open_guest(node).shell(MACHINE).splitlines()) for node in nodes}
     return look
 

@@ -185,7 +185,8 @@ def _build(host, wanted, work, kernel_file):
         os.unlink(archive)
         if kernel_file:
             for part in ("boot", "usr/lib/modules"):
-                host.run(fakeroot + ["cp", "--archive", "--no-preserve=ownership", os.path.join(work, "kernel", part), os.path.join(tree, os.path.dirname(part))])
+                host.run(fakeroot + ["cp", "--archive", "--no-preserve=ownership", os.path.join(work, "kernel", part),
+                                     os.path.join(tree, os.path.dirname(part))])
         release = _kernel_release(tree)
         _kernel_and_initrd(host, wanted, tree, release, image, work)
         found = {"inputs": wanted, "kernel": release, "packages": _packages(tree),

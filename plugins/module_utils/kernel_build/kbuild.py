@@ -39,8 +39,8 @@ class Kbuild(object):
     def arguments(self, *targets):
         """make's command line. Of several prefixes that fit, gcc takes the last: files are named as the kernel itself names them."""
         found = ["make", "-C", self.source, "O=" + self.objects, "CC=" + self._compiler(), "LOCALVERSION=" + self.options.get("localversion", "")]
-        maps = " ".join("-ffile-prefix-map=%s=%s" % (path, place) for path, place in ((self.objects, "."), (self.source, "."),
-                                                                                     (self.objects + "/", ""), (self.source + "/", "")))
+        places = ((self.objects, "."), (self.source, "."), (self.objects + "/", ""), (self.source + "/", ""))
+        maps = " ".join("-ffile-prefix-map=%s=%s" % place for place in places)
         return found + ["KCFLAGS=" + maps, "KAFLAGS=" + maps] + list(targets)
 
     def _compiler(self):

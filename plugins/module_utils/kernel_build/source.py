@@ -13,7 +13,8 @@ import re
 import shutil
 import tempfile
 import urllib.error
-import urllib.request
+
+from ansible.module_utils.urls import open_url
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import tools
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
@@ -186,7 +187,7 @@ def _tarball(host, wanted, directory, look_only):
 
 def _download(url, path, digest):
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, open(path + ".part", "wb") as stream:
+        with contextlib.closing(open_url(url, timeout=60)) as answer, open(path + ".part", "wb") as stream:
             shutil.copyfileobj(answer, stream, 1 << 20)
     except (OSError, urllib.error.URLError, ValueError) as exc:
         raise TestbedError("cannot download %s: %s" % (url, getattr(exc, "reason", exc)))

@@ -54,7 +54,7 @@ def _unpack(path, directory):
             if member.issym():
                 leads = posixpath.normpath(posixpath.join("/" + posixpath.dirname(name), member.linkname)) if not member.linkname.startswith("/") else ""
                 depth = len([part for part in posixpath.dirname(name).split("/") if part])
-                ups = [part for part in member.linkname.split("/")].count("..")
+                ups = member.linkname.split("/").count("..")
                 if not leads or ups > depth:
                     raise ValueError("the link %.60s leads out of it" % member.name)
                 os.symlink(member.linkname, target)

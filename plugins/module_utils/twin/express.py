@@ -242,7 +242,8 @@ def _kernel(machine, twin):
     carried = [word for word in machine.parameters if _CARRIED.match(word) and re.fullmatch(r"[!#-~]+", word)]
     for word in machine.parameters:
         if word not in carried:
-            twin.unexpressed.append(Unexpressed("the boot parameter %s names amounts or addresses of the host" % word, _PARAMETERS, "the twin boots without it"))
+            twin.unexpressed.append(Unexpressed("the boot parameter %s names amounts or addresses of the host" % word, _PARAMETERS,
+                                                "the twin boots without it"))
     if image.get("loader") == "grub":
         for word in carried:
             twin.unexpressed.append(Unexpressed("the boot parameter %s" % word, _PARAMETERS,

@@ -32,7 +32,8 @@ def make(path, testbed, hosts, capacity, memory, cpus, image, strict=False):
         if name != host["name"]:
             twin.unexpressed.append(Unexpressed("the name %s" % host["name"], "inventory", "the twin is called %s" % name))
         twins.append((host["name"], name, twin))
-        answers.append({"host": host["name"], "guest": name, "has": has(twin.guest), "scaled": twin.scaled, "not_expressed": [asdict(entry) for entry in twin.unexpressed],
+        answers.append({"host": host["name"], "guest": name, "has": has(twin.guest), "scaled": twin.scaled,
+                        "not_expressed": [asdict(entry) for entry in twin.unexpressed],
                         "declared_from": source, VARIABLE: twin.guest["vars"].get(VARIABLE, [])})
     if strict:
         _refuse(twins)
@@ -65,7 +66,8 @@ def _twin(host, capacity, memory, cpus, image):
         twin.guest["groups"] = list(host.get("groups") or [])
         twin.guest["vars"] = schema.variables(variables, "vars")
     except (TestbedError, schema.Refused) as exc:
-        raise TestbedError("host %s: %s" % (host["name"], getattr(exc, "summary", exc)), details=getattr(exc, "details", ()), remedy=getattr(exc, "remedy", None))
+        raise TestbedError("host %s: %s" % (host["name"], getattr(exc, "summary", exc)), details=getattr(exc, "details", ()),
+                           remedy=getattr(exc, "remedy", None))
     return twin, source
 
 

@@ -13,7 +13,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 LOG = ("5,1,100,-;Linux version 6.1.0-new\n6,1,100,-;Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-new ro panic=10 oops=panic memlab.trial=30\n"
        "5,1,150,-;Kernel command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-new ro panic=10 oops=panic memlab.trial=30\n"
-       "5,1,160,-;Unknown kernel command line parameters \"oops=panic\", will be passed to user space.\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"
+       "5,1,160,-;Unknown kernel command line parameters \"oops=panic\", will be passed to user space.\n"
+       "4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"
        "4,3,300,-;WARNING: CPU: 0 PID: 9 at mm/page_alloc.c:123 warn+0x10/0x20\n2,4,400,-;watchdog: watchdog0: watchdog did not stop!\n"
        "0,5,500,-;watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [kworker:9]\n30,6,600,-;systemd[1]: WARNING: not the kernel's\n")
 

@@ -14,8 +14,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.rollout import wave
 HOSTS = ["a", "b", "c", "d", "e", "f", "g", "h"]
 
 
-def cut(canaries=1, sizes=("100%",), hosts=HOSTS, domains=None, limit="50%"):
-    return waves.cut(hosts, canaries, list(sizes), {"odd": ["a", "c", "e", "g"]}, domains, limit)
+def cut(canaries=1, sizes=("100%",), hosts=tuple(HOSTS), domains=None, limit="50%"):
+    return waves.cut(list(hosts), canaries, list(sizes), {"odd": ["a", "c", "e", "g"]}, domains, limit)
 
 
 def test_numbers_percentages_and_names():

@@ -110,8 +110,8 @@ def hosts(draw):
         bridges.append({"name": "hb%d" % index, "root_ports": ports})
     targets = draw(strategies.lists(strategies.permutations([bridge["name"] for bridge in bridges]), max_size=3)) if bridges else []
     ways = draw(strategies.sampled_from([1, 2])) if len(bridges) > 1 else 1
-    nodes = [{"memory": draw(strategies.integers(4, 64)) * 128 * M, "cpus": [0, 1, 2]}] + [{"memory": 256 * M * draw(strategies.integers(0, 9))}
-                                                                                       for unused in range(draw(strategies.integers(0, 2)))]
+    others = [{"memory": 256 * M * draw(strategies.integers(0, 9))} for unused in range(draw(strategies.integers(0, 2)))]
+    nodes = [{"memory": draw(strategies.integers(4, 64)) * 128 * M, "cpus": [0, 1, 2]}] + others
     return {"cpus": 3, "memory": sum(node["memory"] for node in nodes), "numa": {"nodes": nodes, "hmat": [
         {"initiator": 0, "target": len(nodes) - 1, "latency": draw(strategies.integers(1, 65534)), "bandwidth": draw(strategies.integers(1, 60000)) * M}]},
         "cxl": {"host_bridges": bridges, "memory_devices": devices,
@@ -233,7 +233,8 @@ def test_what_windows_do_not_take_is_said(host_of, twin_of):
     table(place, "CEDT", change)
     assert said(twin_of(place)[1]) == [
         "the memory window at 0x10000000000 takes no persistent regions / the twin's window takes them",
-        "the memory window at 0x10000000000 is fixed: firmware has set up what is in it / the twin's devices come up without regions, and decoders can be changed",
+        "the memory window at 0x10000000000 is fixed: firmware has set up what is in it "
+        "/ the twin's devices come up without regions, and decoders can be changed",
         "the memory window at 0x10000000000 is interleaved by exclusive or / the twin's host bridges take turns"]
 
 
@@ -309,7 +310,8 @@ def test_names(host_of, twin_of):
     ({"hosts": [{"name": "a", "capture": "/nowhere.tgz"}]}, "there is no capture /nowhere.tgz: record one with"),
     ({"testbed": "Not a name"}, "t.qemu.yml: testbed: 'Not a name' is not a name"),
     ({"image": {"suit": "trixie"}}, "t.qemu.yml: guest a: image.suit: unknown key; did you mean suite?"),
-    ({"hosts": [{"name": "a", "capture": None, "vars": {"memory_devices": [{"serial": "x"}]}}]}, "host a: memory device 1 of the declared ones (x): 'x' is neither"),
+    ({"hosts": [{"name": "a", "capture": None, "vars": {"memory_devices": [{"serial": "x"}]}}]},
+     "host a: memory device 1 of the declared ones (x): 'x' is neither"),
     ({"hosts": [{"name": "a", "capture": None, "vars": {"no-name": 1}}]}, "host a: vars.no-name: 'no-name' is not a variable name"),
     ({"memory": 1}, "host a: the nodes need 512M at least, and memory is 1: say memory: 512M or more"),
 ])
