@@ -184,7 +184,7 @@ def _figures(host, order, count, said):
         if initiator not in number or target not in number or latency is None or bandwidth is None:
             said.append(Unexpressed("the way from proximity domain %d to %d has %s" % (
                 initiator, target, "no node" if latency and bandwidth else "no bandwidth" if latency else "no latency"), acpi.HMAT,
-                                    "the twin's table leaves it out"))
+                "the twin's table leaves it out"))
             continue
         found[number[initiator], number[target]] = (latency, bandwidth)
     if found or host.exists(acpi.HMAT) and host.read_bytes(acpi.HMAT):
