@@ -12,7 +12,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -111,7 +110,6 @@ def main():
         for name, release in releases.items():
             package(source / "all", real, release, FAULTS.get(name), target / (name + ".deb"))
     (target / "kernels.json").write_text(json.dumps(releases), encoding="ascii")
-    shutil.rmtree(target / "all", ignore_errors=True)
 
 
 if __name__ == "__main__":
