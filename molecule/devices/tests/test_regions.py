@@ -50,7 +50,7 @@ print(json.dumps([subprocess.run(["cxl", "create-region", "-d", "decoder0.%d" % 
                                  capture_output=True).returncode for window, kind, serials in json.loads(sys.argv[1])]))
 """
 
-# Give the one dax device to kmem and take its first block online, or offline again; one of a namespace comes by its name, and leaves.
+# Give the one dax device to kmem and take its first whole block online, or offline again; one of a namespace comes by its name, and leaves.
 ONLINE = """
 import glob, os, sys
 dax, = os.listdir("/sys/bus/dax/devices")
@@ -65,7 +65,8 @@ if sys.argv[1] == "online":
         put("/sys/bus/dax/drivers/kmem/remove_id", dax)
     else:
         put("/sys/bus/dax/drivers/kmem/bind", dax)
-block = int(open("/sys/bus/dax/devices/%s/mapping0/start" % dax).read(), 16) // int(open("/sys/devices/system/memory/block_size_bytes").read(), 16)
+# the first whole one: a namespace begins with its info block
+block = -(-int(open("/sys/bus/dax/devices/%s/mapping0/start" % dax).read(), 16) // int(open("/sys/devices/system/memory/block_size_bytes").read(), 16))
 put("/sys/devices/system/memory/memory%d/state" % block, {"online": "online_movable", "offline": "offline"}[sys.argv[1]])
 """
 

@@ -13,7 +13,8 @@ import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
 
 NAMESPACE = {"nvdimms": ["0x1"], "name": "piped", "mode": "devdax", "map": "mem"}
-ENTRY = {"nvdimms": ["0x1"], "namespace": {"name": "piped", "mode": "devdax", "map": "mem"}, "memmap": "device", "allow_data_loss": True}
+ENTRY = {"nvdimms": ["0x1"], "namespace": {"name": "piped", "mode": "devdax", "map": "mem"}, "mode": "system-ram", "memmap": "device",
+         "allow_data_loss": True}
 
 
 @pytest.fixture(scope="module", name="guest")

@@ -58,7 +58,8 @@ def vmemmap_base(symbol, segments, struct_page):
     """Virtual address of the struct page of physical page 0.
 
     :arg symbol: the kernel's own word, or ``None``.
-    For each RAM segment kcore has one for its memmap, at base + first page * sizeof(struct page), rounded down to a page
+    Each RAM segment's memmap has a segment of its own, at base + first page * sizeof(struct page), rounded down to a page and cut off where an
+    earlier one begins: a run of RAM whose memmap begins in a page of another's goes without, as between firmware's tables
     (kcore.c: get_sparsemem_vmemmap_info). Exactly one base fits all of them; none or two is no answer.
     Raises :class:`TestbedError`.
     """
@@ -68,21 +69,27 @@ def vmemmap_base(symbol, segments, struct_page):
     if not ram:
         raise TestbedError("kcore describes no RAM")
     sizes = {segment.virtual: segment.size for segment in segments if segment.physical is None}
-    shapes = [_memmap_shape(segment, struct_page) for segment in ram]
+    shapes = _memmap_shapes(ram, struct_page)
     fitting = set()
     for virtual in sizes:
         base = virtual - shapes[0][0]
-        # Neighbours that share a page of memmap are told apart by cutting that page off one of them.
-        if base % BASE_ALIGNMENT == 0 and all(sizes.get(base + place) in (size, size - PAGE_SIZE) for place, size in shapes):
+        if base % BASE_ALIGNMENT == 0 and all(sizes.get(base + place) == size for place, size in shapes):
             fitting.add(base)
     if len(fitting) != 1:
         raise TestbedError("the base of the memmap cannot be told from kcore: %d candidates" % len(fitting))
     return fitting.pop()
 
 
-def _memmap_shape(segment, struct_page):
-    """Offset from the base and size, in bytes and whole pages, of the memmap of a run of RAM."""
-    first = segment.physical // PAGE_SIZE
-    start = first * struct_page & ~(PAGE_SIZE - 1)
-    end = (first + segment.size // PAGE_SIZE) * struct_page + PAGE_SIZE - 1 & ~(PAGE_SIZE - 1)
-    return start, end - start
+def _memmap_shapes(ram, struct_page):
+    """Offset from the base and size, in bytes and whole pages, of each memmap that kcore describes, for runs of RAM in kcore's order."""
+    shapes = []
+    for segment in ram:
+        first = segment.physical // PAGE_SIZE
+        start = first * struct_page & ~(PAGE_SIZE - 1)
+        end = (first + segment.size // PAGE_SIZE) * struct_page + PAGE_SIZE - 1 & ~(PAGE_SIZE - 1)
+        for earlier, size in shapes:
+            if start < earlier + size and end > earlier:
+                end = earlier
+        if start < end:
+            shapes.append((start, end - start))
+    return shapes
