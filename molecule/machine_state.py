@@ -19,8 +19,8 @@ MEMORY = "/sys/devices/system/memory"
 CXL = "/sys/bus/cxl/devices"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
-# The whole word of a page of a self-hosted memmap, Linux 6.12 (fs/proc/page.c:stable_page_flags): PG_owner_priv_1 and nothing else.
-SELF_HOSTED = 0x2000000000
+# The whole word of a page of a self-hosted memmap (fs/proc/page.c:stable_page_flags): PG_owner_priv_1 and nothing else; before 6.11 PG_reserved, too.
+SELF_HOSTED = 0x2000000000 if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 11) else 0x2100000000
 
 
 def text(path):

@@ -117,7 +117,7 @@ def log():
         pass
     finally:
         os.close(descriptor)
-    complaints = r"WARNING: |BUG[: ]|Oops|general protection|stall|soft lockup|cannot be hotremoved|Refuse to remove|possible circular|Object .* still|Bad page"
+    complaints = r"WARNING: |BUG[: ]|Oops|general protection|stall|soft lockup|cannot be hotremoved|Refuse to remove|possible |inconsistent lock|suspicious RCU|Object .* still|Bad page"
     return [line for line in lines if re.search(complaints, line)]
 
 

@@ -38,6 +38,35 @@ def test_the_patched_kernel_runs_and_is_the_default(guest, release):
     assert len(re.findall("vmlinuz-6.1.0-", guest.shell("ls /boot"))) == 1
 
 
+UNBIND = """
+import glob, json, os, sys
+dax, = [path.split("/")[-2] for path in glob.glob("/sys/bus/dax/devices/*/driver") if os.readlink(path).endswith("/kmem")]
+start, size = (int(open(path).read(), base) for path, base in (("/sys/bus/dax/devices/%s/mapping0/start" % dax, 16), ("/sys/bus/dax/devices/%s/size" % dax, 10)))
+block = int(open("/sys/devices/system/memory/block_size_bytes").read(), 16)
+numbers = range(-(-start // block), (start + size) // block)
+state = "/sys/devices/system/memory/memory%d/state"
+def states():
+    return [open(state % number).read().strip() if os.path.exists(state % number) else None for number in numbers]
+with open(state % numbers[2], "w") as stream:
+    stream.write("online_movable")
+before = states()
+with open("/sys/bus/dax/drivers/kmem/unbind", "w") as stream:
+    stream.write(dax)
+print(json.dumps([before, states()]))
+"""
+
+
+def test_unbinding_with_a_block_online_takes_no_block(guest):
+    """As without the series, where the range is removed as a whole or not at all; the memory stays until the next boot."""
+    guest.shell("echo offline > /sys/devices/system/memory/auto_online_blocks")
+    for module, given in (("pmem_namespace", {"namespaces": [NAMESPACE]}), ("dax_device", {"devices": [{"namespace": "piped", "memmap": "device"}]})):
+        done = guest.module(module, **given)
+        assert done.code == 0, done.output
+    before, after = json.loads(guest.shell("python3 -", given=UNBIND))
+    assert before == after == ["offline"] * 2 + ["online"] + ["offline"] * 4
+    assert "cannot be hotremoved until the next reboot" in guest.shell("dmesg")
+
+
 def test_after_another_boot_it_runs_still_without_what_guarded_its_trial(controller, guest, release):
     done = controller.finish(controller.start("ansible", "-i", guest.inventory, "patched", "-m", "ansible.builtin.reboot",
                                               "-a", json.dumps({"reboot_command": "systemctl reboot"})), 600)

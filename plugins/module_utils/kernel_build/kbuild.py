@@ -62,7 +62,8 @@ class Kbuild(object):
             if self.options.get("distcc"):
                 found["CCACHE_PREFIX"] = "distcc"
         if self.options.get("distcc"):
-            found["DISTCC_HOSTS"] = " ".join(self.options["distcc"])
+            # else distcc asks for gcc by a longer name, which gcc then calls itself in the configuration and the kernel's banner
+            found.update(DISTCC_HOSTS=" ".join(self.options["distcc"]), DISTCC_NO_REWRITE_CROSS="1")
         return found
 
     def run(self, targets, each=None, extra=None, what="make"):
