@@ -117,7 +117,8 @@ def log():
         pass
     finally:
         os.close(descriptor)
-    complaints = r"WARNING: |BUG[: ]|Oops|general protection|stall|soft lockup|cannot be hotremoved|Refuse to remove|possible |inconsistent lock|suspicious RCU|Object .* still|Bad page"
+    complaints = (r"WARNING: |BUG[: ]|Oops|general protection|stall|soft lockup|cannot be hotremoved|Refuse to remove|Object .* still|Bad page"
+                  r"|possible (circular|recursive|irq|unsafe|deadlock)|inconsistent lock|suspicious RCU|Invalid wait context")
     return [line for line in lines if re.search(complaints, line)]
 
 

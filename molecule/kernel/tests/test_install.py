@@ -41,7 +41,8 @@ def test_the_patched_kernel_runs_and_is_the_default(guest, release):
 UNBIND = """
 import glob, json, os, sys
 dax, = [path.split("/")[-2] for path in glob.glob("/sys/bus/dax/devices/*/driver") if os.readlink(path).endswith("/kmem")]
-start, size = (int(open(path).read(), base) for path, base in (("/sys/bus/dax/devices/%s/mapping0/start" % dax, 16), ("/sys/bus/dax/devices/%s/size" % dax, 10)))
+start = int(open("/sys/bus/dax/devices/%s/mapping0/start" % dax).read(), 16)
+size = int(open("/sys/bus/dax/devices/%s/size" % dax).read())
 block = int(open("/sys/devices/system/memory/block_size_bytes").read(), 16)
 numbers = range(-(-start // block), (start + size) // block)
 state = "/sys/devices/system/memory/memory%d/state"

@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One rollout's way: a canary that fails, a host that vanishes in wave two, a controller that is killed, all good, all brought back.
+"""One rollout's way: a canary that panics, one that its site refuses, a host that vanishes in wave two, a controller that is killed, all good and back.
 
 The tests build on each other, in their order. What they say of a host, its own /sys says.
 """
@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -18,7 +21,10 @@ import pytest
 NODES = ["node1", "node2", "node3", "node4"]
 HOOK = str(pathlib.Path(__file__).parents[1] / "tasks" / "vanish.yml")
 SETTINGS = {"rollout_hosts": "node*", "rollout_name": "scenario", "rollout_waves": [{"hosts": ["node2", "node3"]}, "100%"], "rollout_drain": HOOK}
-REFUSED = {"expression": "devices[0].memory_devices[0].serial != `1`", "message": "node1 is refused by its site"}
+# Only node1 runs Debian 12.
+REFUSED = {"expression": "!starts_with(kernel.release, '6.1.')", "message": "node1 is refused by its site"}
+NAMESPACE = {"nvdimms": ["0x1"], "name": "store", "mode": "devdax"}
+ADDED = {"node1": (3, 1), "node2": (4, 1), "node3": (4, 1), "node4": (4, 1)}
 
 MACHINE = r"""
 cd /sys/devices/system/memory
@@ -26,12 +32,22 @@ for block in memory[0-9]*; do printf '%s %s\n' "$block" "$(cat $block/state)"; d
 echo "online $(grep -c ' online' /tmp/blocks)"
 echo "devices $(ls /sys/bus/dax/devices | wc -l)"
 echo "boot $(cat /proc/sys/kernel/random/boot_id)"
+echo "kernel $(uname -r)"
 """
 
 
 @pytest.fixture(scope="module", name="directory")
 def own_directory(tmp_path_factory):
     return tmp_path_factory.mktemp("rollout")
+
+
+@pytest.fixture(scope="module", name="kernels")
+def the_kernels(tmp_path_factory):
+    """Name to (path, release) of kernels for node1, good and bad."""
+    place = tmp_path_factory.mktemp("kernels")
+    subprocess.run([sys.executable, str(pathlib.Path(__file__).parents[2] / "rollback" / "kernels.py"), str(place)], check=True)
+    releases = json.loads((place / "kernels.json").read_text(encoding="ascii"))
+    return {name: (str(place / (name + ".deb")), release) for name, release in releases.items()}
 
 
 @pytest.fixture(name="rollout")
@@ -52,7 +68,9 @@ def all_machines(open_guest):
 
 @pytest.fixture(scope="module", name="first")
 def first_look(open_guest):
-    """As they were when nothing had been done."""
+    """As they were when nothing had been done. node1's namespace was there: what a namespace held does not come back with it."""
+    done = open_guest("node1").module("pmem_namespace", namespaces=[NAMESPACE])
+    assert done.code == 0, done.output
     return {node: dict(line.split() for line in open_guest(node).shell(MACHINE).splitlines()) for node in NODES}
 
 
@@ -65,6 +83,33 @@ def added(before, now):
     return int(now["online"]) - int(before["online"]), int(now["devices"])
 
 
+def on_canary(path):
+    """Kernel packages for node1 only: the others do not boot from disks of their own."""
+    return "{{ [%r] if inventory_hostname == 'node1' else [] }}" % path
+
+
+def boots(open_guest):
+    """node1's default entry, and whether GRUB will take another one once."""
+    environment = open_guest("node1").shell("grub-editenv list")
+    return re.search("^saved_entry=(.*)$", environment, re.MULTILINE), re.search("^next_entry=.", environment, re.MULTILINE)
+
+
+def test_a_canary_whose_kernel_panics_is_back_on_its_own_and_stops_all(rollout, machines, first, directory, kernels, open_guest):
+    path, release = kernels["panics"]
+    done = rollout(rollout_kernel_packages=on_canary(path))
+    assert done.code == 2 and "rolled back: node1" in done.output and "no further wave starts" in done.output, done.output
+    assert "the host returned to %s by itself" % first["node1"]["kernel"] in re.sub(r"\s+", " ", done.output)
+    found = machines()
+    assert found["node1"].pop("boot") != first["node1"]["boot"]
+    assert found == dict(first, node1={key: value for key, value in first["node1"].items() if key != "boot"})
+    default, once = boots(open_guest)
+    assert once is None and "gnulinux-%s-advanced-" % first["node1"]["kernel"] in default.group(1)
+    assert release not in open_guest("node1").shell("ls /boot /lib/modules")
+    assert [entry["event"] for entry in events(directory, "node1")][-1] == "rolled_back"
+    assert [events(directory, node) for node in NODES[1:]] == [[], [], []]
+    first["node1"] = machines(["node1"])["node1"]
+
+
 def test_a_canary_that_its_site_refuses_is_brought_back_and_stops_all(rollout, machines, first, directory):
     done = rollout(rollout_gates=[REFUSED])
     assert done.code == 2 and "rolled back: node1" in done.output and "no further wave starts" in done.output, done.output
@@ -73,19 +118,22 @@ def test_a_canary_that_its_site_refuses_is_brought_back_and_stops_all(rollout, m
     assert [events(directory, node) for node in NODES[1:]] == [[], [], []]
 
 
-def test_a_host_that_vanishes_in_wave_two_stops_all_and_the_other_one_finishes(rollout, machines, first, directory):
-    done = rollout(vanishing="node3")
+def test_a_host_that_vanishes_in_wave_two_stops_all_and_the_other_one_finishes(rollout, machines, first, directory, kernels, open_guest):
+    path, release = kernels["good"]
+    done = rollout(vanishing="node3", rollout_kernel_packages=on_canary(path))
     assert done.code != 0 and "unreachable: node3" in done.output, done.output
     found = machines(["node1", "node2", "node4"])
-    assert added(first["node1"], found["node1"]) == added(first["node2"], found["node2"]) == (4, 1)
+    assert [added(first[node], found[node]) for node in ("node1", "node2")] == [ADDED["node1"], ADDED["node2"]]
+    assert found["node1"]["kernel"] == release and "gnulinux-%s-advanced-" % release in boots(open_guest)[0].group(1)
     assert found["node4"] == first["node4"] and events(directory, "node4") == []
     assert [entry["event"] for entry in events(directory, "node3")][-1] == "begun"
 
 
-def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, rollout, machines, first, directory):
+def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, rollout, machines, first, directory, kernels):
+    packages = on_canary(kernels["good"][0])
     done = controller.play("memlab.testbed.testbed_up")
     assert done.code == 0, done.output
-    variables = json.dumps(dict(SETTINGS, rollout_directory=str(directory)))
+    variables = json.dumps(dict(SETTINGS, rollout_directory=str(directory), rollout_kernel_packages=packages))
     process = controller.start("ansible-playbook", "-i", os.environ["MEMLAB_TESTBED"], "memlab.testbed.rollout", "-e", variables)
     deadline = time.monotonic() + 600
     while "devices" not in [entry.get("step") for entry in events(directory, "node3")]:
@@ -93,17 +141,21 @@ def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, roll
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    done = rollout()
+    done = rollout(rollout_kernel_packages=packages)
     assert done.code == 0, done.output
     found = machines()
-    assert [added(first[node], found[node]) for node in NODES] == [(4, 1)] * 4
+    assert {node: added(first[node], found[node]) for node in NODES} == ADDED
     assert [[entry["event"] for entry in events(directory, node)].count("done") for node in NODES] == [1, 1, 1, 1]
     assert "undone" in [entry["event"] for entry in events(directory, "node3")]
 
 
-def test_all_of_it_is_brought_back(rollout, machines, first, open_guest):
-    done = rollout("rollback")
+def test_all_of_it_is_brought_back(rollout, machines, first, kernels, open_guest):
+    path, release = kernels["good"]
+    done = rollout("rollback", rollout_kernel_packages=on_canary(path))
     assert done.code == 0, done.output
     found = machines()
-    assert [added(first[node], found[node]) for node in NODES] == [(0, 0)] * 4
+    # the namespace was there before, as a device and not as memory
+    assert [added(first[node], found[node]) for node in NODES] == [(0, 1), (0, 0), (0, 0), (0, 0)]
+    assert found["node1"]["kernel"] == first["node1"]["kernel"]
+    assert release not in open_guest("node1").shell("ls /boot /lib/modules; grub-editenv list")
     assert [open_guest(node).shell("ls /var/lib/memlab").split() for node in NODES] == [[]] * 4
