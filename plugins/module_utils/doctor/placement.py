@@ -73,7 +73,8 @@ def _for_dram(readings, device):
     entry = readings.wanted_of(device)
     if entry is not None and entry.mode == "devdax":
         return False
-    return entry.memmap == "dram" if entry is not None and entry.memmap else device.intent != "device"
+    # Which part of a divided device is to have which is told by the knob alone.
+    return "dram" in entry.memmaps if entry is not None and len(entry.memmaps) == 1 else device.intent != "device"
 
 
 def _placed(readings):
