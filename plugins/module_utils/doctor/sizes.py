@@ -101,7 +101,7 @@ def _origin_steps(readings, device):
         members = [member for member in readings.memory_devices if member.name in region.members]
         steps += [("%s/%s/ram/size" % (cxl.BUS, member.name), member.ram) for member in members] + [("%s/%s/size" % (cxl.BUS, region.name), region.size)]
         given = sum(member.ram for member in members)
-        if region.mode == "ram" and given > region.size:
+        if region.mode == "ram" and given > region.size > 0:
             lost.append("%s of the devices' volatile capacity not in the region (regions take extents of %s of each device)"
                         % (mebibytes(given - region.size), mebibytes(EXTENT)))
             remedies.append("make the region of all of it (cxl_region with size: all); devices in one region give what the smallest of them has")

@@ -183,6 +183,21 @@ def test_a_region_that_was_not_set_up_to_its_end(recorded):
     assert entry["remedy"].startswith("write region0 to %s/decoder0.0/delete_region" % CXL)
 
 
+@pytest.mark.parametrize("size", ["", "0x0"])
+def test_a_committed_region_without_size(broken, size):
+    """Broken: the size of one region. Nothing else is said of it, nor of what came of it."""
+    patient = broken("device-6.12")
+    healthy = patient.ask({"serial": "0x1", "memmap": "device"})["findings"]
+    patient.put(CXL + "/region0/size", size)
+    entry = patient.only("region_half_made")
+    assert entry["message"] == "the region region0 is being made or taken down (no size)" and entry["subject"] == {"memory_devices": ["0x1"]}
+    assert values(entry) == {CXL + "/region0/size": size or None} and entry["remedy"].startswith("look again when")
+    others = [found for found in patient.ask({"serial": "0x1", "memmap": "device"})["findings"] if found != entry]
+    assert others == healthy
+    patient.remove("/sys/bus/dax/devices/dax0.0")
+    assert patient.found("region_without_dax") == []
+
+
 def test_a_decoder_that_was_left_over(recorded):
     entry = recorded("hypervisor-6.12").only("decoder_left_over")
     assert values(entry) == {CXL + "/decoder2.0/dpa_size": "0x20000000", CXL + "/decoder2.0/mode": "ram", CXL + "/decoder2.0/region": None}
