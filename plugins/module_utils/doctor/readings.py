@@ -226,7 +226,14 @@ class Readings(object):
         if entry["alias"] or entry["uuid"]:
             return {"namespace": entry["alias"] or entry["uuid"]}
         region = next((region for region in self.nvdimm_regions if region.name == entry["region"]), None)
-        return {"nvdimms": list(region.nvdimms)} if region else {"namespace": entry["name"]}
+        return self.nvdimm_subject(region) if region else {"namespace": entry["name"]}
+
+    def nvdimm_subject(self, region):
+        """By its NVDIMMs; persistent memory that the firmware or the command line tells of alone (e820 type 12, memmap=) has none, and is at an address."""
+        if region.nvdimms:
+            return {"nvdimms": list(region.nvdimms)}
+        start = self.number("%s/%s/resource" % (nvdimm.BUS, region.name))
+        return {"host": "persistent memory at %s" % ("an unknown address" if start is None else "%#x" % start)}
 
     def wanted_of(self, device):
         """What is declared for a dax device, or ``None``."""

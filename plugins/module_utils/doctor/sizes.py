@@ -87,7 +87,7 @@ def nvdimm_misaligned(readings):
         if region.size % align and not (made and region.labels):
             base, below = "%s/%s" % (nvdimm.BUS, region.name), region.size // align * align
             yield found(NOTICE, "the region has %s, no multiple of %s: ndctl makes no namespace of all of it"
-                        % (mebibytes(region.size), mebibytes(align)), {"nvdimms": list(region.nvdimms)},
+                        % (mebibytes(region.size), mebibytes(align)), readings.nvdimm_subject(region),
                         [(base + "/size", region.size), (base + "/align", align)],
                         ("a namespace of %s can be made; " % mebibytes(below) if region.labels and below else "") +
                         "with %s more the device would be used whole" % mebibytes(-region.size % align))

@@ -322,6 +322,14 @@ def test_a_region_of_an_nvdimm_that_is_not_aligned(recorded):
     assert entry["subject"] == {"nvdimms": ["0x1"]} and "14.2 MiB more" in entry["remedy"]
 
 
+def test_persistent_memory_without_nvdimms_is_at_an_address(broken):
+    """Broken: the mapping of a region is taken away, and its size is no multiple, as of memory that memmap= made persistent."""
+    patient = broken("rich-6.12")
+    patient.put("/sys/bus/nd/devices/region3/mappings", "0")
+    patient.put("/sys/bus/nd/devices/region3/size", str(254 << 20))
+    assert patient.only("nvdimm_misaligned")["subject"] == {"host": "persistent memory at 0x120000000"}
+
+
 # placement
 
 def test_a_knob_that_the_kernel_ignored(recorded):
