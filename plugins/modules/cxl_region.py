@@ -162,7 +162,7 @@ regions:
       type: str
       returned: when present
     size:
-      description: Bytes.
+      description: Bytes; none where the kernel does not tell, of a region that is being made or taken down.
       type: int
       returned: when present
     start:

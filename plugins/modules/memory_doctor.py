@@ -16,8 +16,8 @@ description:
 options:
   wanted:
     description:
-      - What the host's memory devices are declared to be, as in the inventory variable C(memory_devices). Of each entry the device's identity
-        (C(serial), C(memory_devices), C(namespace) or C(soft_reserved)), C(mode), C(memmap) and C(zone) are looked at.
+      - What the host's memory devices are declared to be, the inventory variable C(memory_devices) as the role C(memlab.testbed.memory_devices) takes
+        it. Of each entry are looked at the device's identity, C(mode), C(memmap) and C(zone); a mistake in any key is an error.
       - Without it, only what contradicts itself or cannot work is a problem.
     type: list
     elements: dict

@@ -40,7 +40,7 @@ options:
           - The name in its label, 1 to 63 bytes.
           - Needed, or O(namespaces[].uuid), where the region has labels, because it can hold several namespaces.
           - On NVDIMMs with a label area that is blank, labels are made when a name or uuid is given. Without one, the whole region is the namespace.
-          - NVDIMMs without a label area can have neither. Their region is one namespace, and absent means raw there.
+          - NVDIMMs without a label area can have neither, nor another size. Their region is one namespace, and absent means raw there.
         type: str
       uuid:
         description: The uuid in its label. An existing namespace is also found by the uuid that C(ndctl list) shows, which is that of its info block.

@@ -32,6 +32,23 @@ class Fleet:
                   "rollout_claim_path": "%s/hosts/{{ inventory_hostname }}/claim.json" % self.directory}
         self.inventory = self.directory / "inventory.json"
         self.inventory.write_text(json.dumps({"all": {"hosts": entries, "vars": dict(common, **variables)}}))
+        self.overrides = {}
+
+    def simulate(self, *modules):
+        """From now on these modules of the collection are ``modules/simulated_module.py``: a checkout of links, in which each has that as its action."""
+        checkout = self.directory / "collections/ansible_collections/memlab/testbed"
+        for directory in ("", "plugins", "plugins/action"):
+            (checkout / directory).mkdir(parents=True)
+            for entry in (COLLECTION / directory).iterdir():
+                if str(entry.relative_to(COLLECTION)) not in ("plugins", "plugins/action"):
+                    (checkout / directory / entry.name).symlink_to(entry)
+        for name in modules:
+            (checkout / "plugins/action" / (name + ".py")).symlink_to(SIMULATED / "modules/simulated_module.py")
+        self.overrides["ANSIBLE_COLLECTIONS_PATH"] = str(self.directory / "collections")
+
+    def calls(self, host):
+        """(simulated module, entries that it was given) of each call."""
+        return [tuple(json.loads(line)) for line in (self.directory / "hosts" / host / "calls.jsonl").read_text().splitlines()]
 
     def write(self, host, what, content):
         (self.directory / "hosts" / host / (what + ".json")).write_text(json.dumps(content))
@@ -49,7 +66,7 @@ class Fleet:
     def environment(self):
         return dict(os.environ, MEMLAB_CACHE=str(self.directory / "cache"), ANSIBLE_CONFIG=str(COLLECTION / "ansible.cfg"), LC_ALL="C.UTF-8",
                     ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(self.directory / "local"),
-                    ANSIBLE_ACTION_PLUGINS=str(SIMULATED / "action_plugins"))
+                    ANSIBLE_ACTION_PLUGINS=str(SIMULATED / "action_plugins"), **self.overrides)
 
     def play(self, playbook="rollout", *arguments, **variables):
         """(exit code, output) of one of the collection's playbooks."""

@@ -29,6 +29,12 @@ class NdHost(Host):
     def __init__(self, root):
         super().__init__(str(root))
         self.log, self.content, self.filled, self.claimed, self.faults = [], {}, {}, set(), {}
+        self.boot()
+
+    # the tree
+
+    def boot(self):
+        """The tree as it is at first."""
         self.put("/proc/self/comm", "pytest")
         for number, size, labels in ((1, 1024, "used"), (2, 512, "blank"), (3, 256, "none")):
             dimm = "%s/nmem%d" % (NFIT, number)
@@ -46,8 +52,6 @@ class NdHost(Host):
         self.put(BRIDGE + "/nmem0/commands", "get_size get_data set_data ")
         self.link(BRIDGE + "/nmem0")
         self.region(BRIDGE, 0, "nmem0", 512 * MIB, True)
-
-    # the tree
 
     def put(self, name, text):
         path = pathlib.Path(self.path(name))

@@ -128,7 +128,7 @@ def test_memory_that_came_online_by_itself(placement):
         placement.run("echo 0 > %s/%s/memmap_on_memory; echo offline > %s; echo %s > /sys/bus/dax/drivers/kmem/bind; echo online > %s"
                       % (DAX, second, POLICY, second, POLICY))
 
-        answer = placement.doctor({"serial": "0x1", "mode": "devdax"}, {"serial": "0x2", "memmap": "dram"}, {"serial": "0x77"})
+        answer = placement.doctor({"serial": "0x1", "mode": "devdax"}, {"serial": "0x2", "memmap": "dram"}, {"serial": "0x77", "memmap": "dram"})
 
         entry = only(answer, "system_ram_unwanted")
         assert entry["subject"] == {"memory_devices": ["0x1"]} and evidence(entry)["%s/%s/driver" % (DAX, first)] == "kmem"
@@ -145,7 +145,7 @@ def test_memory_that_came_online_by_itself(placement):
 
         placement.leave_driver(second)
         left = placement.off(number for number, (state, zones) in placement.blocks_of(first).items() if state == "online")
-        answer = placement.doctor({"serial": "0x1"}, {"serial": "0x2", "mode": "system-ram"})
+        answer = placement.doctor({"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "dram"})
         assert only(answer, "auto_online_policy")["severity"] == "problem"
         assert only(answer, "mode_absent")["subject"] == {"memory_devices": ["0x2"]}
         # What the kernel has put there of its own meanwhile stays: 7.3 does so at once.
@@ -198,7 +198,8 @@ def test_namespaces_that_are_too_small_for_memory(namespaces):
         refused = namespaces.shell.run("daxctl reconfigure-device -m system-ram --no-online %s" % tiny)
         assert refused.rc != 0 and "without any memory after alignment" in namespaces.run("dmesg | tail -5")
 
-        answer = namespaces.doctor({"namespace": {"name": "tiny", "mode": "devdax"}, "mode": "system-ram"})
+        answer = namespaces.doctor({"memory_devices": ["0x11"], "type": "pmem", "namespace": {"name": "tiny", "mode": "devdax"}, "mode": "system-ram",
+                                    "memmap": "dram"})
 
         entry = only(answer, "no_whole_block", {"namespace": "tiny"})
         assert entry["severity"] == "problem" and "256 MiB would do" in entry["remedy"]

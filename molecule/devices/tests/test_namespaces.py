@@ -241,7 +241,7 @@ def test_the_facts_show_them(controller, guest):
 
 @pytest.mark.parametrize("entry, said", [
     ({"nvdimms": ["0x2"], "name": "odd", "size": "100M"}, "size 100M is not a multiple of 16M, the alignment of its region: 96M or 112M would do"),
-    ({"nvdimms": ["0x3"], "name": "odd"}, "it can have neither name nor uuid, because its NVDIMMs have no label area"),
+    ({"nvdimms": ["0x3"], "name": "odd"}, "has no label area, where name, uuid and size of a namespace are kept"),
 ])
 def test_refused_beforehand(controller, guest, entry, said):
     before = guest.namespaces()

@@ -101,7 +101,8 @@ def test_both_places_are_proven(guest, ask, name, memmap, value, placement):
     assert {found[block] for block in online["wanted"]} == {placement}
     assert facts["conflicts"] == [] and facts["kernel"]["supported"] is True
     assert all(proof["available"] for proof in facts["proofs"].values()), facts["proofs"]
-    said = guest.module("memory_doctor", wanted=[dict(CYCLED, mode="system-ram", memmap=memmap)])
+    declared = {"nvdimms": ["0x1"], "namespace": {"name": "cycled", "mode": "devdax"}, "mode": "system-ram", "memmap": memmap}
+    said = guest.module("memory_doctor", wanted=[declared])
     assert said.code == 0, said.output
     assert [entry for entry in said.result["findings"] if entry["severity"] == "problem"] == []
     done = guest.module("dax_device", devices=BACK[:1])

@@ -28,8 +28,8 @@ RootDecoder = collections.namedtuple("RootDecoder", "name start size ways granul
 # are used: name of the region that has it, or None; decoders that count as used, among them those that were given back while a later one was in use
 Port = collections.namedtuple("Port", "name owner decoders committed")
 
-# name; root decoder's name; ram or pmem; first byte; bytes; ways; bytes of granularity; names of memory devices in order of position;
-# True once the decoders are programmed; True once the region driver has it; names of its dax devices
+# name; root decoder's name; ram or pmem; first byte or None; bytes, 0 where the kernel does not tell; ways; bytes of granularity; names of memory devices in
+# order of position; True once the decoders are programmed; True once the region driver has it; names of its dax devices
 Region = collections.namedtuple("Region", "name decoder mode start size ways granularity members committed enabled dax")
 
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
@@ -138,6 +138,15 @@ def regions(host, bus=None):
                             host.link_target("%s/%s/driver" % (BUS, name)) is not None,
                             tuple(child for child, place in dax if name in place)))
     return found
+
+
+def unsettled(region):
+    """True for a region that counts as set up and whose size the kernel does not tell: it is being made or taken down while its attributes are read.
+
+    ``size`` reads 0x0 without an address range, and cannot be read by who is interrupted, or of a region that goes
+    (drivers/cxl/core/region.c:size_show, 6.1 to 7.3).
+    """
+    return not region.size and (region.committed or region.enabled)
 
 
 def discard(host, region):

@@ -73,12 +73,12 @@ def plan(entries, allow_data_loss=False, offline=False):
     :arg offline: whether memory blocks may be taken offline where a memmap has to move.
     """
     parsed = parse(entries, allow_data_loss)
-    devices = [entry for entry in parsed if entry.mode or entry.parts]
-    blocks = [entry for entry in parsed if "system-ram" in _modes(entry)]
+    devices = [entry for entry in parsed if modes(entry)]
+    blocks = [entry for entry in parsed if "system-ram" in modes(entry)]
     return Plan([_region(entry) for entry in parsed if entry.members],
                 [_namespace(entry) for entry in parsed if entry.namespace],
                 # What needs DRAM comes before what does not, so that a host that has too little of it is refused with the fewest devices bound.
-                [_device(entry, offline) for entry in sorted(devices, key=lambda entry: ("system-ram" in _modes(entry), "dram" not in memmaps(entry)))],
+                [_device(entry, offline) for entry in sorted(devices, key=lambda entry: ("system-ram" in modes(entry), "dram" not in memmaps(entry)))],
                 [_blocks(entry) for entry in sorted(blocks, key=lambda entry: entry.zone == "kernel")])
 
 
@@ -87,8 +87,9 @@ def memmaps(entry):
     return {part["memmap"] for part in entry.parts if "memmap" in part} if entry.parts else {entry.memmap} - {None}
 
 
-def _modes(entry):
-    return {part["mode"] for part in entry.parts} if entry.parts else {entry.mode}
+def modes(entry):
+    """What its dax devices are to be; empty for a namespace that has none."""
+    return {part["mode"] for part in entry.parts} if entry.parts else {entry.mode} - {None}
 
 
 def _things(entry):

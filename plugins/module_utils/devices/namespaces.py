@@ -3,14 +3,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Namespaces of persistent memory as declared state: what there is, what is wanted, and how ``ndctl`` gets there.
 
-A region whose NVDIMMs have no label area is one namespace that always exists: absent means raw there, which is what the kernel makes of it by itself.
+A region whose NVDIMMs have no label area is one namespace that always exists: absent means raw there, which is what the kernel makes of it by itself
+(drivers/nvdimm/namespace_devs.c:create_namespace_io, 6.1 to 7.3). It has the region's bytes, and the kernel shows neither alt_name nor uuid of it
+(namespace_visible). In other modes its info block has a uuid, a new one each time it is made.
 """
 from __future__ import annotations
 
 import collections
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, namespace_changes, nvdimm
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, identity, namespace_changes, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.namespace_entries import (
     completed, differences, find, labels_wanted, parse, smallest, unit)
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -43,12 +45,12 @@ def _plan(host, inventory, wanted, room):
         _check_writable(wanted)
         room.setdefault(region.name, []).append(-namespace.size)
         return Plan(wanted, "remove", namespace, contents.refuse_loss(host, namespace.name, wanted.who, wanted.allow, "remove"))
-    _check_labels(wanted)
+    _check_labels(inventory, wanted)
     if namespace is None or region.labels != "used" and namespace.mode == "raw" and wanted.mode != "raw":
         _check_writable(wanted)
         if region.labels == "blank" and labels_wanted(wanted):
             _check_alone(inventory, wanted)
-        _check_fit(host, wanted, room)
+        _check_fit(host, inventory, wanted, room)
         lost = []
         for entry in [] if region.labels == "used" else inventory.in_region(region):
             if entry.mode not in ("raw", None):
@@ -66,7 +68,7 @@ def _plan(host, inventory, wanted, room):
                            remedy="state: reconfigured makes it anew, and loses what it holds")
     _check_writable(wanted)
     room.setdefault(region.name, []).append(-namespace.size)
-    _check_fit(host, completed(wanted, namespace), room)
+    _check_fit(host, inventory, completed(wanted, namespace), room)
     return Plan(wanted, "remake", namespace, contents.refuse_loss(host, namespace.name, wanted.who, wanted.allow, "reconfigure"))
 
 
@@ -82,18 +84,28 @@ def _check_alone(inventory, wanted):
                            remedy="write them with ndctl init-labels while nothing is in use")
 
 
-def _check_labels(wanted):
+def _check_labels(inventory, wanted):
     region = wanted.region
-    if region.labels == "none" and labels_wanted(wanted):
-        raise TestbedError("%s: it can have neither name nor uuid, because its NVDIMMs have no label area" % wanted.who,
-                           remedy="leave both out: the region is its one namespace")
-    if region.labels != "used" and not labels_wanted(wanted) and wanted.size is not None and wanted.size != region.size:
+    resized = wanted.size is not None and wanted.size != region.size
+    asked = [key for key, there in (("name", wanted.name is not None), ("uuid", wanted.uuid is not None), ("size", resized)) if there]
+    if region.labels == "none" and asked:
+        raise TestbedError("%s: %s no label area, where name, uuid and size of a namespace are kept: its region is one namespace of %s"
+                           % (wanted.who, _without_labels(inventory, region), format_size(region.size)), remedy="leave out %s" % " and ".join(asked))
+    if region.labels == "blank" and not labels_wanted(wanted) and resized:
         raise TestbedError("%s: without labels a namespace takes its whole region, %s, wanted %s"
                            % (wanted.who, format_size(region.size), format_size(wanted.size)),
-                           remedy="leave size out" + (", or give it a name, and labels are made" if region.labels == "blank" else ""))
+                           remedy="leave size out, or give it a name, and labels are made")
 
 
-def _check_fit(host, wanted, room):
+def _without_labels(inventory, region):
+    """``NVDIMM 0x3 (8680-58341200) has``, of those that have no label area."""
+    dimms = [dimm for dimm in inventory.dimms if dimm.name in region.dimms and not dimm.label_area]
+    found = ["NVDIMM %s" % nvdimm.describe_dimms([dimm]) for dimm in dimms if dimm.memory is None]
+    found += ["memory device %s" % identity.describe(device) for device in inventory.memory if device.name in [dimm.memory for dimm in dimms]]
+    return "%s %s" % (", ".join(found) or "its NVDIMMs", "has" if len(found) == 1 else "have")
+
+
+def _check_fit(host, inventory, wanted, room):
     """Alignment, size and capacity, by the same rules as ndctl (ndctl/namespace.c:validate_namespace_options) and the kernel, with the size that would do.
 
     :arg room: region -> bytes that entries before this one will have taken (negative: given back).
@@ -128,6 +140,10 @@ def _check_fit(host, wanted, room):
         if size < least:
             raise TestbedError("%s: its region has %s left, too little: a %s namespace here needs %s"
                                % (wanted.who, format_size(largest), mode, format_size(least)))
+    if size % step and region.labels == "none":
+        raise TestbedError("%s: its region has %s, which is not a multiple of %s, and %s no label area, by which a smaller namespace could be made"
+                           % (wanted.who, format_size(size), format_size(step), _without_labels(inventory, region)),
+                           remedy="only mode raw takes it as it is; NVDIMMs of %s more in all would do" % format_size(-size % step))
     if size % step:
         nearest = [count for count in (size // step * step, (size // step + 1) * step) if least <= count <= largest]
         raise TestbedError("%s: size %s is not a multiple of %s, the alignment of its region" % (wanted.who, format_size(size), format_size(step)),

@@ -17,6 +17,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel im
 
 EXTENT = 256 << 20  # decoders are programmed in multiples of this per device (CXL 3.1, 8.2.4.20)
 KINDS = {"ram": "volatile", "pmem": "persistent"}
+UNSETTLED = "is being made or taken down: the kernel tells no size of it"
+SETTLE = "run again when that has ended; a region that stays so goes with state: absent"
 
 # the declared region; its window, a cxl.RootDecoder; bytes; first byte
 Placed = collections.namedtuple("Placed", "wanted decoder size start")
@@ -95,6 +97,11 @@ class Plan(object):
                                remedy="a region needs devices below each of its window's host bridges and below no other; the platform offers %s"
                                       % self.offered())
         interleave.check(window, entry.members, entry.granularity)
+        for region in self.regions:
+            if region.decoder == window.name and cxl.unsettled(region):
+                others = [device for device in self.devices if device.name in region.members]
+                raise TestbedError("where a region of %s would lie in the memory window %s cannot be said: the region of %s there %s"
+                                   % (who, window.name, identity.describe_all(others) or "no device yet", UNSETTLED), remedy=SETTLE)
         free = gaps(window, self.regions)
         largest = max([length for start, length in free], default=0)
         unit = EXTENT * count

@@ -81,7 +81,7 @@ def status(host, inventory, wanted):
               "pci": [device.pci for device in wanted.members], "type": wanted.mode, "state": "absent" if region is None else "present"}
     if region is None:
         return report
-    report.update(region=region.name, root_decoder=region.decoder, mode=region.mode, size=region.size, start=region.start, ways=region.ways,
+    report.update(region=region.name, root_decoder=region.decoder, mode=region.mode, size=region.size or None, start=region.start, ways=region.ways,
                   granularity=region.granularity)
     if region.mode == "pmem":
         report.update(_nvdimm_status(host, region))
@@ -114,6 +114,8 @@ def needs_making(host, inventory, wanted):
         inventory.region(wanted.members, wanted.mode)
         return True
     who = identity.describe_all(wanted.members)
+    if cxl.unsettled(region):
+        raise TestbedError("the region of %s %s" % (who, region_plan.UNSETTLED), remedy=region_plan.SETTLE)
     again = "remove it first with state: absent" + (", if what it holds may go" if region.mode == "pmem" else "")
     if not region.committed or not region.enabled or region.start is None:
         raise TestbedError("the region of %s exists but was not set up to its end" % who, remedy="remove it with state: absent, then make it again")
@@ -137,6 +139,8 @@ def needs_making(host, inventory, wanted):
 
 def _refuse_smaller(host, inventory, wanted, region):
     """``all`` is wanted: refuse a region that leaves capacity of its devices unused although its memory window has room."""
+    if any(cxl.unsettled(other) for other in inventory.regions if other.decoder == region.decoder):
+        return  # how much room there is cannot be said
     unused = min(region_plan.capacity_of(device, wanted.mode) for device in wanted.members) * region.ways - region.size
     window = sum(decoder.size for decoder in cxl.root_decoders(host) if decoder.name == region.decoder)
     room = window - sum(other.size for other in inventory.regions if other.decoder == region.decoder)
@@ -323,13 +327,17 @@ def _change(host, changes):
 def _region_with_dax(host, wanted):
     region = _region_or_none(Inventory(host), wanted)
     # the device is there before its range is (drivers/dax/bus.c:__devm_create_dev_dax, 6.12 to 7.3)
-    return region is not None and region.committed and region.enabled and len(region.dax) == 1 and bool(dax.read(host, region.dax[0]).ranges)
+    return _set_up(region) and len(region.dax) == 1 and bool(dax.read(host, region.dax[0]).ranges)
 
 
 def _nvdimm_region_up(host, inventory, wanted):
     region = _region_or_none(inventory, wanted)
-    found = cxl_pmem.nvdimm_region(host, region) if region is not None and region.committed and region.enabled else None
+    found = cxl_pmem.nvdimm_region(host, region) if _set_up(region) else None
     return found is not None and found.enabled
+
+
+def _set_up(region):
+    return region is not None and region.committed and region.enabled and region.size > 0
 
 
 def load_drivers(host):

@@ -40,7 +40,7 @@ def soft_reserved_without_dax(readings):
     # From 7.3 on /proc/iomem does not show them; firmware's own map does.
     ranges = ranges or [(name, first, last) for name, text, first, last in _firmware_map(readings) if text.endswith(SOFT_RESERVED)]
     covered = [(start, start + size - 1) for device in readings.dax for start, size in device.ranges or ()]
-    covered += [(region.start, region.start + region.size - 1) for region in readings.regions if region.start is not None]
+    covered += [(region.start, region.start + max(region.size, 1) - 1) for region in readings.regions if region.start is not None]
     for name, first, last in ranges:
         if not any(start <= last and end >= first for start, end in covered):
             yield found(PROBLEM, "%s that firmware reserved for a purpose have no dax device" % mebibytes(last - first + 1), {"soft_reserved": "%#x" % first},

@@ -87,6 +87,6 @@ def no_ram_regions(readings):
 def _needed(readings):
     """(option, module, purpose) of what fits this machine's hardware and kernel."""
     kinds = {ANY: readings.hot_added, CXL: bool(readings.memory_devices or readings.bus.objects), NVDIMM: bool(readings.nvdimm_regions),
-             SELF: any(entry.memmap == "device" for entry in readings.wanted)}
+             SELF: any("device" in entry.memmaps for entry in readings.wanted)}
     release = version(readings.release)
     return [(option, module, purpose) for option, module, purpose, kind, since in NEEDED if kinds[kind] and release >= since]

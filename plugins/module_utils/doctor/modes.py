@@ -18,22 +18,23 @@ def device_absent(readings):
     Remedy: correct the declaration, or make what is missing (memlab.testbed.cxl_region, memlab.testbed.pmem_namespace).
     """
     for entry in readings.wanted:
-        if entry.mode is None or readings.dax_of(entry):
+        if readings.dax_of(entry) if entry.dax else readings.namespaces_of(entry):
             continue
-        if entry.memory_devices:
-            present = readings.memory_devices_of(entry)
+        present = readings.memory_devices_of(entry)
+        if None in present or present and readings.region_of(entry) is None:
+            who = "memory device %s" % ", ".join(entry.members)
             evidence = [("%s/%s/serial" % (cxl.BUS, device.name), "%#x" % device.serial) for device in readings.memory_devices]
             if None in present:
-                yield found(PROBLEM, "%s is declared, and the machine has none, or more than one" % entry.text, entry.subject,
+                yield found(PROBLEM, "%s is declared, and the machine has none, or more than one" % who, entry.subject,
                             evidence or [(cxl.BUS, "no memory device")],
                             "correct the declaration, or see why the device is not found (PCI slot, driver cxl_pci)")
-            elif readings.region_of(entry) is None:
-                yield found(PROBLEM, "no region is made of %s" % entry.text, entry.subject, evidence, "make it with memlab.testbed.cxl_region")
+            else:
+                yield found(PROBLEM, "no region is made of %s" % who, entry.subject, evidence, "make it with memlab.testbed.cxl_region")
         elif entry.namespace:
-            yield found(PROBLEM, "%s has no dax device" % entry.text, entry.subject,
+            yield found(PROBLEM, "%s has no dax device" % entry.text if readings.namespaces_of(entry) else "there is no %s" % entry.text, entry.subject,
                         [("%s/%s/mode" % (nvdimm.BUS, space["name"]), space["mode"]) for space in readings.namespaces] or [(nvdimm.BUS, "no namespace")],
-                        "make the namespace, in mode devdax, with memlab.testbed.pmem_namespace")
-        else:
+                        "make the namespace%s with memlab.testbed.pmem_namespace" % (", in mode devdax," if entry.dax else ""))
+        elif not present:
             yield found(PROBLEM, "no dax device starts at %s" % entry.subject["soft_reserved"], entry.subject,
                         [(devices.DAX, ", ".join(device.name for device in readings.dax) or "no dax device")],
                         "look at what firmware reserved (/sys/firmware/memmap, /proc/iomem), and whether the module dax_hmem is loaded")

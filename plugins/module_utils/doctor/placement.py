@@ -62,18 +62,20 @@ def not_enough_dram(readings):
     for device in waiting:
         needed = preflight.memmap_bytes(device.size, page, struct_page)
         if needed > free:
+            fits = free * page // struct_page // readings.block_size * readings.block_size
             yield found(PROBLEM, "as memory it needs %s of DRAM for its memmap, and %s can be had" % (mebibytes(needed), mebibytes(free)),
                         readings.subject(device),
                         [(ZONEINFO, "%s free above the watermarks in kernel zones of node %s" % (mebibytes(free), ", ".join(map(str, nodes)))),
                          ("%s/%s/size" % (devices.DAX, device.name), device.size), _knob(device.name, device.intent)],
-                        "say memmap: device, add a part of it (%s fit), or free memory first" % mebibytes(free * page // struct_page))
+                        "say memmap: device, %sor free memory first" % ("add a part of it (%s fit), " % mebibytes(fits) if fits else ""))
 
 
 def _for_dram(readings, device):
     entry = readings.wanted_of(device)
     if entry is not None and entry.mode == "devdax":
         return False
-    return entry.memmap == "dram" if entry is not None and entry.memmap else device.intent != "device"
+    # Which part of a divided device is to have which is told by the knob alone.
+    return "dram" in entry.memmaps if entry is not None and len(entry.memmaps) == 1 else device.intent != "device"
 
 
 def _placed(readings):

@@ -226,7 +226,14 @@ class Readings(object):
         if entry["alias"] or entry["uuid"]:
             return {"namespace": entry["alias"] or entry["uuid"]}
         region = next((region for region in self.nvdimm_regions if region.name == entry["region"]), None)
-        return {"nvdimms": list(region.nvdimms)} if region else {"namespace": entry["name"]}
+        return self.nvdimm_subject(region) if region else {"namespace": entry["name"]}
+
+    def nvdimm_subject(self, region):
+        """By its NVDIMMs; persistent memory that the firmware or the command line tells of alone (e820 type 12, memmap=) has none, and is at an address."""
+        if region.nvdimms:
+            return {"nvdimms": list(region.nvdimms)}
+        start = self.number("%s/%s/resource" % (nvdimm.BUS, region.name))
+        return {"host": "persistent memory at %s" % ("an unknown address" if start is None else "%#x" % start)}
 
     def wanted_of(self, device):
         """What is declared for a dax device, or ``None``."""
@@ -245,13 +252,17 @@ class Readings(object):
         names = tuple(device.name if device else None for device in self.memory_devices_of(entry))
         return next((region for region in self.regions if names and region.members == names), None)
 
+    def namespaces_of(self, entry):
+        """The namespaces that a declared entry means: by the label's name or uuid, or the info block's uuid."""
+        return [space for space in self.namespaces if entry.namespace and entry.namespace in (space["alias"], space["uuid"], space["label_uuid"])]
+
     def dax_of(self, entry):
         """Names of the dax devices that a declared entry means, as far as they exist."""
         if entry.memory_devices and not entry.namespace:
             region = self.region_of(entry)
             return region.dax if region else ()
         if entry.namespace:
-            names = [space["name"] for space in self.namespaces if entry.namespace in (space["alias"], space["uuid"])]
+            names = [space["name"] for space in self.namespaces_of(entry)]
             return tuple(name for name, origin in self.origins.items() if origin["namespace"] and origin["namespace"]["name"] in names)
         return tuple(device.name for device in self.dax if device.ranges and device.ranges[0][0] == entry.soft_reserved
                      and self.origins[device.name]["namespace"] is None and not self.origins[device.name]["memory_devices"])

@@ -44,12 +44,14 @@ def region_half_made(readings):
                                           ("driver", region.enabled)) if not there] + targets
         if lacks:
             members = readings.members([name for name in region.members if name])
-            yield found(PROBLEM, "the region %s was not set up to its end (%s)" % (region.name, ", ".join("no " + word for word in lacks)),
+            state = "is being made or taken down" if cxl.unsettled(region) else "was not set up to its end"
+            yield found(PROBLEM, "the region %s %s (%s)" % (region.name, state, ", ".join("no " + word for word in lacks)),
                         members if members["memory_devices"] else {"window": windows.get(region.decoder, region.decoder)},
                         [("%s/%s/%s" % (cxl.BUS, region.name, word), readings.text("%s/%s/%s" % (cxl.BUS, region.name, word), needed=False) or None)
                          for word in lacks],
                         "write %s to %s/%s/delete_region (cxl destroy-region refuses a region without targets), then make it again" % (
                             region.name, cxl.BUS, region.decoder) if targets else
+                        ("look again when whoever works on it has ended; if it stays so, " if cxl.unsettled(region) else "") +
                         "memlab.testbed.cxl_region with state: absent for its devices, then make it again")
 
 
@@ -78,7 +80,7 @@ def region_without_dax(readings):
     Remedy: load dax_cxl (CONFIG_DEV_DAX_CXL).
     """
     for region in readings.regions:
-        if region.mode == "ram" and region.committed and region.enabled and not region.dax:
+        if region.mode == "ram" and region.size and region.committed and region.enabled and not region.dax:
             yield found(PROBLEM, "the region of %s has no dax device" % mebibytes(region.size), readings.members(region.members),
                         [("%s/%s/commit" % (cxl.BUS, region.name), "1"), ("/sys/module/dax_cxl", "loaded" if readings.loaded("dax_cxl") else None),
                          (readings.config_name, "CONFIG_DEV_DAX_CXL=%s" % (readings.option("DEV_DAX_CXL") or "unknown"))],

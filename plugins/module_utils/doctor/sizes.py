@@ -87,7 +87,7 @@ def nvdimm_misaligned(readings):
         if region.size % align and not (made and region.labels):
             base, below = "%s/%s" % (nvdimm.BUS, region.name), region.size // align * align
             yield found(NOTICE, "the region has %s, no multiple of %s: ndctl makes no namespace of all of it"
-                        % (mebibytes(region.size), mebibytes(align)), {"nvdimms": list(region.nvdimms)},
+                        % (mebibytes(region.size), mebibytes(align)), readings.nvdimm_subject(region),
                         [(base + "/size", region.size), (base + "/align", align)],
                         ("a namespace of %s can be made; " % mebibytes(below) if region.labels and below else "") +
                         "with %s more the device would be used whole" % mebibytes(-region.size % align))
@@ -101,7 +101,7 @@ def _origin_steps(readings, device):
         members = [member for member in readings.memory_devices if member.name in region.members]
         steps += [("%s/%s/ram/size" % (cxl.BUS, member.name), member.ram) for member in members] + [("%s/%s/size" % (cxl.BUS, region.name), region.size)]
         given = sum(member.ram for member in members)
-        if region.mode == "ram" and given > region.size:
+        if region.mode == "ram" and given > region.size > 0:
             lost.append("%s of the devices' volatile capacity not in the region (regions take extents of %s of each device)"
                         % (mebibytes(given - region.size), mebibytes(EXTENT)))
             remedies.append("make the region of all of it (cxl_region with size: all); devices in one region give what the smallest of them has")

@@ -131,8 +131,9 @@ def test_a_removal_that_fails(pmem):
     ({"nvdimms": ["0x1"], "name": "s", "mode": "sector", "size": "16M"}, "size 16M is too small for mode sector: 32M would do"),
     ({"nvdimms": ["0x1"], "name": "s", "mode": "sector", "map": "mem"}, "a sector namespace has no map"),
     (dict(RAM, sector_size="512"), "a devdax namespace has no sectors"),
-    (dict(WHOLE, name="x"), "can have neither name nor uuid, because its NVDIMMs have no label area"),
-    (dict(WHOLE, size="128M"), "without labels a namespace takes its whole region, 256M, wanted 128M: leave size out"),
+    (dict(WHOLE, name="x"), r"NVDIMM 0x3 \(8680-76341200\) has no label area, .*: its region is one namespace of 256M: leave out name"),
+    (dict(WHOLE, size="128M"), r"NVDIMM 0x3 \(8680-76341200\) has no label area, .*: its region is one namespace of 256M: leave out size"),
+    ({"nvdimms": ["0x2"], "size": "256M"}, "without labels a namespace takes its whole region, 512M, wanted 256M: leave size out, or give it a name"),
     ({"nvdimms": ["0x2"], "size": "128M"}, "or give it a name, and labels are made"),
 ])
 def test_refusals_change_nothing(pmem, entry, said):

@@ -237,3 +237,75 @@ def test_no_kmem_at_all(fresh):
     with pytest.raises(TestbedError, match="the driver kmem.*cannot be loaded: the kernel needs CONFIG_DEV_DAX_KMEM"):
         regions.apply(fresh, BOTH)
     assert commands(fresh) == []
+
+
+SIZE = "/sys/bus/cxl/devices/region0/size"
+UNSETTLED = "the region of serial 0x1 .* is being made or taken down: the kernel tells no size of it: run again when that has ended"
+
+
+def unreadable(host, name):
+    """As of an object that goes: the attribute is there, and reading it fails, for root too."""
+    host.unlink(name)
+    os.makedirs(host.path(name))
+
+
+@pytest.fixture(name="unsettled", params=["", "0x0", "-", None], ids=["empty", "zero", "rubbish", "unreadable"])
+def bound_while_the_size_cannot_be_read(bound, request):
+    """The recorded guest; changed: the size of the committed region of serial 0x1."""
+    unreadable(bound, SIZE) if request.param is None else bound.put(SIZE, request.param)
+    return bound
+
+
+@pytest.mark.parametrize("size", ["all", "1G"])
+def test_a_committed_region_without_size_is_being_made_and_left_alone(unsettled, size):
+    before = unsettled.online(), unsettled.dax_state()
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match=UNSETTLED):
+            regions.apply(unsettled, [dict(BOTH[0], size=size)], check_mode)
+    assert unsettled.log == [] and (unsettled.online(), unsettled.dax_state()) == before
+
+
+def test_regions_of_other_windows_are_none_of_its_business(unsettled):
+    assert regions.apply(unsettled, BOTH[1:])[0] is False
+    regions.apply(unsettled, GONE[1:])
+    assert regions.apply(unsettled, BOTH[1:])[1][0]["size"] == GIB
+
+
+def test_one_that_stays_without_size_goes(unsettled):
+    for number in unsettled.online():
+        unsettled.write("/sys/devices/system/memory/memory%d/state" % number, "offline")
+    inventory, wanted = regions.parse_all(unsettled, GONE[:1])
+    report = regions.status(unsettled, inventory, wanted[0])
+    assert (report["state"], report["size"]) == ("present", None)
+    assert regions.apply(unsettled, GONE[:1])[1][0]["state"] == "absent"
+
+
+def test_where_a_region_would_lie_beside_one_without_size_cannot_be_said(bridges):
+    """The recorded guest with a region; changed: that one's size."""
+    regions.apply(bridges, [{"memory_devices": ["1"], "size": "256M"}, {"memory_devices": ["3"]}])
+    size = next(path for path in ("/sys/bus/cxl/devices/%s/size" % name for name in ("region0", "region1")) if bridges.read(path) == "0x10000000")
+    bridges.put(size, "")
+    del bridges.log[:]
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match=r"where a region of serial 0x2 .* would lie in the memory window decoder0.0 cannot be said: "
+                                               "the region of serial 0x1 .* there is being made or taken down"):
+            regions.apply(bridges, [{"memory_devices": ["2"]}], check_mode)
+    assert bridges.log == []
+    assert regions.apply(bridges, [{"memory_devices": ["3"]}])[0] is False
+    # Of one that was only begun, somebody gave up: it takes no room, and is no reason to wait.
+    bridges.put(os.path.dirname(size) + "/commit", "0")
+    bridges.unlink(os.path.dirname(size) + "/driver")
+    bridges.put(os.path.dirname(size) + "/resource", "0xffffffffffffffff")
+    assert regions.apply(bridges, [{"memory_devices": ["2"]}], True)[1][0]["start"] == 0x110000000
+
+
+def test_a_new_region_is_waited_for_until_it_has_its_size(fresh, monkeypatch):
+    fresh.hooks[CREATE] = lambda: fresh.put(SIZE, "")
+    real = fresh.wait_until
+
+    def wait(condition, what, timeout=30.0, interval=0.02):
+        assert not condition()
+        fresh.put(SIZE, "%#x" % GIB)
+        return real(condition, what, timeout, interval)
+    monkeypatch.setattr(fresh, "wait_until", wait)
+    assert regions.apply(fresh, BOTH[:1])[1][0]["size"] == GIB

@@ -10,6 +10,7 @@ import pathlib
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor import census
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.diagnose import diagnose
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import Readings
@@ -20,6 +21,8 @@ CXL = "/sys/bus/cxl/devices"
 MEMORY = "/sys/devices/system/memory"
 CONFIG = "/boot/config-6.12.118+deb13-amd64"
 MODULES = "/lib/modules/6.12.118+deb13-amd64"
+SLOW = {"nvdimms": ["0x1"], "namespace": {"name": "slow", "mode": "devdax"}}
+TINY = {"nvdimms": ["0x1"], "namespace": {"name": "tiny", "mode": "devdax"}}
 
 
 def values(entry):
@@ -49,7 +52,7 @@ def test_a_memory_device_that_cxl_mem_did_not_set_up(broken):
 
 def test_no_window_for_these_devices(recorded):
     # The kernel's answer there was "set_interleave_ways failed: Invalid argument": the only window takes turns between two host bridges.
-    entry = recorded("wrong_order-6.12").only("no_fitting_window", {"serial": "0x1"})
+    entry = recorded("wrong_order-6.12").only("no_fitting_window", {"serial": "0x1", "memmap": "dram"})
     assert (entry["severity"], entry["subject"]) == ("problem", {"memory_devices": ["0x1"]})
     assert values(entry)[CXL + "/decoder0.0"] == "ram and pmem; to pci0000:0c, pci0000:0f; 4096 MiB free"
 
@@ -66,10 +69,10 @@ def test_no_window_for_this_kind_or_with_room(broken):
 def test_the_wrong_order_of_targets(recorded):
     # The kernel's answer there was "failed to set target1".
     patient = recorded("wrong_order-6.12")
-    entry = patient.only("wrong_target_order", {"memory_devices": ["0x1", "0x2", "0x3", "0x4"]})
+    entry = patient.only("wrong_target_order", {"memory_devices": ["0x1", "0x2", "0x3", "0x4"], "memmap": "dram"})
     assert entry["remedy"] == "the order 0x1, 0x3, 0x2, 0x4 fits"
-    assert patient.found("wrong_target_order", {"memory_devices": ["0x1", "0x3", "0x2", "0x4"]}) == []
-    assert "the same number" in patient.only("wrong_target_order", {"memory_devices": ["0x1", "0x2", "0x3"]})["remedy"]
+    assert patient.found("wrong_target_order", {"memory_devices": ["0x1", "0x3", "0x2", "0x4"], "memmap": "dram"}) == []
+    assert "the same number" in patient.only("wrong_target_order", {"memory_devices": ["0x1", "0x2", "0x3"], "memmap": "dram"})["remedy"]
 
 
 @pytest.mark.parametrize("serial", ["0x1", "0x0"])
@@ -80,8 +83,8 @@ def test_serial_numbers_that_tell_nothing(broken, serial):
     entry = patient.only("serials_not_unique")
     addresses = ["0000:10:00.0", "0000:11:00.0", "0000:0d:00.0", "0000:0e:00.0"]
     assert (entry["severity"], entry["subject"]) == ("notice", {"memory_devices": addresses})
-    assert patient.only("serials_not_unique", {"serial": serial})["severity"] == "problem"
-    assert patient.only("serials_not_unique", {"serial": addresses[0]})["severity"] == "notice"
+    assert patient.only("serials_not_unique", {"serial": serial, "memmap": "dram"})["severity"] == "problem"
+    assert patient.only("serials_not_unique", {"serial": addresses[0], "memmap": "dram"})["severity"] == "notice"
     # Other findings then name them by address, too.
     assert patient.found("decoder_left_over")[0]["subject"] == {"memory_devices": ["0000:0d:00.0"]}
 
@@ -180,6 +183,21 @@ def test_a_region_that_was_not_set_up_to_its_end(recorded):
     assert entry["remedy"].startswith("write region0 to %s/decoder0.0/delete_region" % CXL)
 
 
+@pytest.mark.parametrize("size", ["", "0x0"])
+def test_a_committed_region_without_size(broken, size):
+    """Broken: the size of one region. Nothing else is said of it, nor of what came of it."""
+    patient = broken("device-6.12")
+    healthy = patient.ask({"serial": "0x1", "memmap": "device"})["findings"]
+    patient.put(CXL + "/region0/size", size)
+    entry = patient.only("region_half_made")
+    assert entry["message"] == "the region region0 is being made or taken down (no size)" and entry["subject"] == {"memory_devices": ["0x1"]}
+    assert values(entry) == {CXL + "/region0/size": size or None} and entry["remedy"].startswith("look again when")
+    others = [found for found in patient.ask({"serial": "0x1", "memmap": "device"})["findings"] if found != entry]
+    assert others == healthy
+    patient.remove("/sys/bus/dax/devices/dax0.0")
+    assert patient.found("region_without_dax") == []
+
+
 def test_a_decoder_that_was_left_over(recorded):
     entry = recorded("hypervisor-6.12").only("decoder_left_over")
     assert values(entry) == {CXL + "/decoder2.0/dpa_size": "0x20000000", CXL + "/decoder2.0/mode": "ram", CXL + "/decoder2.0/region": None}
@@ -194,46 +212,54 @@ def test_a_region_without_dax_device(broken):
 # what became of devices
 
 @pytest.mark.parametrize("wanted, words", [
-    ({"serial": "0x9"}, "the machine has none"), ({"memory_devices": ["0x2", "0x1"]}, "no region is made of memory device 0x2, 0x1"),
-    ({"namespace": {"name": "data", "mode": "devdax"}}, "namespace data has no dax device"), ({"soft_reserved": "0x240000000"}, "starts at 0x240000000")])
+    ({"serial": "0x9", "memmap": "dram"}, "memory device 0x9 is declared, and the machine has none"),
+    ({"memory_devices": ["0x2", "0x1"], "memmap": "dram"}, "no region is made of memory device 0x2, 0x1"),
+    ({"memory_devices": ["0x9"], "type": "pmem", "namespace": {"name": "data", "mode": "fsdax"}}, "memory device 0x9 is declared, and the machine has none"),
+    # A region is there, whatever its kind, and no namespace.
+    ({"memory_devices": ["0x1"], "type": "pmem", "namespace": {"name": "data", "mode": "devdax"}}, "there is no namespace data"),
+    ({"nvdimms": ["0x1"], "namespace": {"name": "data", "mode": "devdax"}}, "there is no namespace data"),
+    ({"nvdimms": ["0x1"], "namespace": {"name": "data", "mode": "fsdax"}}, "there is no namespace data"),
+    ({"nvdimms": ["0x1"], "namespace": {"uuid": "b2ff7843-f6c9-409e-9662-980ff5b3f8d1", "mode": "devdax"}}, "-980ff5b3f8d1 has no dax device"),
+    ({"soft_reserved": "0x240000000", "memmap": "dram"}, "starts at 0x240000000")])
 def test_a_declared_device_that_is_absent(recorded, wanted, words):
     assert words in recorded("device-6.12").only("device_absent", wanted)["message"]
 
 
-def test_a_namespace_for_a_file_system_is_not_missed(recorded):
-    assert recorded("device-6.12").found("device_absent", {"nvdimms": ["0x1"], "namespace": {"name": "store", "mode": "fsdax"}}) == []
+@pytest.mark.parametrize("uuid", ["b2ff7843-f6c9-409e-9662-980ff5b3f8d1", "8a54d998-a662-41e2-a487-b4f202e0a203"], ids=["label", "info block"])
+def test_a_namespace_is_found_by_either_uuid_and_one_for_a_file_system_needs_no_dax_device(recorded, uuid):
+    assert recorded("device-6.12").found("device_absent", {"nvdimms": ["0x1"], "namespace": {"uuid": uuid, "mode": "fsdax"}}) == []
 
 
 def test_system_ram_though_devdax_was_wanted(recorded):
     entry = recorded("device-6.12").only("system_ram_unwanted", {"serial": "0x1", "mode": "devdax"})
     assert values(entry)["/sys/bus/dax/devices/dax0.0/driver"] == "kmem" and "offline: true" in entry["remedy"]
-    assert recorded("device-6.12").found("system_ram_unwanted", {"serial": "0x1"}) == []
+    assert recorded("device-6.12").found("system_ram_unwanted", {"serial": "0x1", "memmap": "dram"}) == []
 
 
 def test_not_in_the_mode_that_was_wanted(recorded):
-    entry = recorded("device-6.12").only("mode_absent", {"namespace": {"name": "slow", "mode": "devdax"}, "mode": "system-ram"})
+    entry = recorded("device-6.12").only("mode_absent", dict(SLOW, mode="system-ram", memmap="dram"))
     assert "is without a driver, declared system-ram" in entry["message"]
-    assert "declared devdax" in recorded("pinned-6.12").only("mode_absent", {"namespace": "tiny", "mode": "devdax"})["message"]
+    assert "declared devdax" in recorded("pinned-6.12").only("mode_absent", TINY)["message"]
 
 
 def test_the_auto_online_policy(recorded):
     assert recorded("device-6.12").only("auto_online_policy")["severity"] == "notice"
-    entry = recorded("device-6.12").only("auto_online_policy", {"namespace": "slow", "mode": "system-ram"})
+    entry = recorded("device-6.12").only("auto_online_policy", dict(SLOW, mode="system-ram", memmap="dram"))
     assert (entry["severity"], entry["subject"]) == ("problem", {"namespace": "slow"})
     assert recorded("nvdimm-6.12").found("auto_online_policy") == []
 
 
 def test_online_although_nobody_asked(recorded):
-    entry = recorded("device-6.12").only("online_unasked", {"serial": "0x1"})
+    entry = recorded("device-6.12").only("online_unasked", {"serial": "0x1", "memmap": "device"})
     assert entry["subject"] == {"memory_devices": ["0x2"]} and entry["message"].startswith("4 memory blocks")
 
 
 def test_online_in_a_kernel_zone(recorded):
-    entry = recorded("pinned-6.12").found("cannot_go_offline", {"serial": "0x1", "zone": "movable"})[0]
+    entry = recorded("pinned-6.12").found("cannot_go_offline", {"serial": "0x1", "memmap": "device"})[0]
     assert (entry["severity"], entry["subject"]) == ("problem", {"memory_devices": ["0x1"]})
     assert values(entry)[MEMORY + "/memory338/valid_zones"] == "Normal"
     assert values(entry)["/sys/bus/dax/devices/dax3.0"] == "8 MiB of its memmap lie on this device"
-    assert recorded("pinned-6.12").found("cannot_go_offline", {"serial": "0x1", "zone": "kernel"})[0]["severity"] == "notice"
+    assert recorded("pinned-6.12").found("cannot_go_offline", {"serial": "0x1", "memmap": "device", "zone": "kernel"})[0]["severity"] == "notice"
 
 
 def test_a_block_in_several_zones_or_not_removable(broken):
@@ -296,6 +322,14 @@ def test_a_region_of_an_nvdimm_that_is_not_aligned(recorded):
     assert entry["subject"] == {"nvdimms": ["0x1"]} and "14.2 MiB more" in entry["remedy"]
 
 
+def test_persistent_memory_without_nvdimms_is_at_an_address(broken):
+    """Broken: the mapping of a region is taken away, and its size is no multiple, as of memory that memmap= made persistent."""
+    patient = broken("rich-6.12")
+    patient.put("/sys/bus/nd/devices/region3/mappings", "0")
+    patient.put("/sys/bus/nd/devices/region3/size", str(254 << 20))
+    assert patient.only("nvdimm_misaligned")["subject"] == {"host": "persistent memory at 0x120000000"}
+
+
 # placement
 
 def test_a_knob_that_the_kernel_ignored(recorded):
@@ -319,19 +353,32 @@ def test_not_enough_dram_for_a_memmap(broken):
         "  pages free     1" if line.startswith("  pages free") else line for line in text.splitlines() if "_file" not in line))
     entry = patient.only("not_enough_dram")
     assert entry["subject"] == {"namespace": "tiny"} and entry["message"].startswith("as memory it needs 3.0 MiB of DRAM")
-    assert patient.found("not_enough_dram", {"namespace": "tiny", "mode": "system-ram", "memmap": "device"}) == []
+    assert patient.found("not_enough_dram", dict(TINY, mode="system-ram", memmap="device")) == []
 
 
 # bad input
 
-@pytest.mark.parametrize("wanted, words", [
-    ("0x1", "entry 1 of wanted is not a mapping"), ({}, "names no device"), ({"serial": "mem0"}, "kernel's own numbering"),
-    ({"memory_devices": "0x1"}, "no list"), ({"memory_devices": []}, "no list"), ({"serial": "0x1", "mode": "ram"}, "mode is 'ram', not one of"),
-    ({"serial": "0x1", "zone": "normal"}, "zone is"), ({"serial": "0x1", "memmap": "self"}, "memmap is"), ({"soft_reserved": "here"}, "not an address")])
-def test_a_bad_declaration_is_one_line(recorded, wanted, words):
+@pytest.mark.parametrize("wanted", [
+    "0x1", {}, {"serial": "mem0"}, {"serial": "0x1"}, {"memory_devices": "0x1"}, {"memory_devices": []}, {"serial": "0x1", "mode": "ram"},
+    {"serial": "0x1", "memmap": "dram", "zone": "normal"}, {"serial": "0x1", "memmap": "self"}, {"soft_reserved": "here"}, {"namespace": "slow"},
+    {"nvdimms": ["0x1"], "namespace": "slow"}, {"serial": "0x1", "memmap": "dram", "colour": 1}])
+def test_a_bad_declaration_is_the_one_line_that_every_reader_of_it_says(recorded, wanted):
+    good = {"serial": "0x77", "memmap": "dram"}
+    with pytest.raises(TestbedError) as read:
+        declaration.parse([good, wanted])
     with pytest.raises(TestbedError) as refused:
-        recorded("device-6.12").ask(wanted)
-    assert words in str(refused.value) and "\n" not in str(refused.value)
+        recorded("device-6.12").ask(good, wanted)
+    assert str(refused.value) == str(read.value) and str(read.value).startswith("memory device 2 of the declared ones") and "\n" not in str(read.value)
+
+
+def test_a_divided_device_is_held_against_what_its_parts_share(recorded):
+    """Of two devices of one region in this capture, the first has its memmap on itself, both are online in the kernel zone."""
+    part = {"size": "512M", "memmap": "dram"}
+    patient = recorded("same_node-6.12")
+    found = {entry["finding"]: entry for entry in patient.ask({"serial": "0x1", "parts": [dict(part, memmap="device"), part]})["findings"]}
+    assert not {"device_absent", "mode_absent", "system_ram_unwanted", "not_enough_dram"}.intersection(found)
+    assert found["online_unasked"]["subject"] == {"memory_devices": ["0x2"]}
+    assert len(patient.found("system_ram_unwanted", {"serial": "0x1", "mode": "devdax", "parts": [{"size": "512M"}, {"size": "512M"}]})) == 2
 
 
 FILES = ("/proc/iomem", "/proc/cpuinfo", "/proc/cmdline", "/proc/zoneinfo", CONFIG, MODULES + "/modules.dep", MEMORY + "/auto_online_blocks",

@@ -113,6 +113,11 @@ def test_no_recorded_machine_is_left_out():
     assert set(EXPECTED) == {path.stem for directory in ("captures", "devices/trees") for path in (UNIT / directory).glob("*.tgz")}
 
 
+def test_what_was_done_to_each_capture_is_written_down():
+    rows = re.findall("^[|] `(.*?)` [|]", (UNIT / "captures/README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(path.stem for path in (UNIT / "captures").glob("*.tgz"))
+
+
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_findings(recorded, name):
     answer = recorded(name).ask()
