@@ -11,9 +11,9 @@ import os
 import platform
 import re
 import shutil
-import tempfile
 import time
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import locks
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import artifact, configuration, estimate, needs, package, patches, source
@@ -162,11 +162,9 @@ def _build(host, request, found, inputs, name, base, progress):
             kbuild.remember(progress.done, whole or total is not None)
     progress.step("packing")
     os.makedirs(artifact.kernels_directory(), exist_ok=True)
-    work = tempfile.mkdtemp(prefix="." + name + "-", dir=artifact.kernels_directory())
-    try:
+    # the base's lock is this key's, too: a key has one base
+    with directories.fresh(os.path.join(artifact.kernels_directory(), ".%s.new" % name)) as work:
         return _keep(kbuild, name, inputs, text, values, work, progress, time.monotonic() - began), remarks
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_configuration(host, values, base, fresh):
@@ -195,7 +193,7 @@ def _keep(kbuild, name, inputs, text, values, work, progress, seconds):
     with open(os.path.join(stage, "manifest.json"), "w", encoding="utf-8") as stream:
         json.dump(known, stream, indent=1, sort_keys=True)
     place = artifact.directory(name)
-    shutil.rmtree(place, ignore_errors=True)
+    directories.remove(place)
     os.rename(stage, place)
     progress.step("done")
     return known

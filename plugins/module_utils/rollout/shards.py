@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 
 PLAYBOOK = """- name: Shard
@@ -47,8 +48,16 @@ def prepare(directory, hosts, values, journal, extra, environment):
     """Make a shard's private data directory anew.
 
     :arg values: host -> variables. :arg extra: variables for all of them. :arg environment: for the worker's ansible-playbook.
+    Raises :class:`TestbedError`: what an earlier worker sent, left in ``result``, would be taken for this one's.
     """
-    shutil.rmtree(directory, ignore_errors=True)
+    directories.remove(directory)
+    try:
+        _fill(directory, hosts, values, journal, extra, environment)
+    except OSError as exc:
+        raise TestbedError("cannot write a shard's directory %s (%s)" % (directory, errno_name(exc.errno)))
+
+
+def _fill(directory, hosts, values, journal, extra, environment):
     os.makedirs(os.path.join(directory, "data", "journal", "hosts"), mode=0o700)
     data = os.path.join(directory, "data")
     _write(data, "inventory/hosts.json", json.dumps({"all": {"hosts": {host: values[host] for host in hosts}}}))
