@@ -37,7 +37,8 @@ def ids(host):
 
 def image(osrel, uname=None, *others):
     """A PE file with these sections, as ukify writes them."""
-    sections = [(b".text", b"\xc3")] + ([(b".osrel", osrel.encode("utf-8"))] if osrel is not None else []) + ([(b".uname", uname.encode("ascii"))] if uname else [])
+    sections = [(b".text", b"\xc3")]
+    sections += [(name, text.encode("utf-8")) for name, text in ((b".osrel", osrel), (b".uname", uname)) if text is not None]
     sections += list(others)
     start = 64 + 24 + 112 + 40 * len(sections)
     table, content = b"", b""
@@ -93,7 +94,8 @@ def test_the_order_of_the_menu(host):
     title = "title T\nlinux /kernel\n"
     for name, text in (("arch.conf", title), ("Beta+3-1.conf", title), ("c-6.9.conf", title), ("c-6.10.conf", title), ("c-6.10~rc1.conf", title),
                        ("bad+0-3.conf", title + "sort-key a\nversion 99\n"), ("fedora.conf", title + "sort-key fedora\nversion 1\n"),
-                       ("two-1.conf", title + "sort-key debian\nmachine-id 0000\nversion 6.2\n"), ("two-2.conf", title + "sort-key debian\nmachine-id 0000\nversion 6.10\n")):
+                       ("two-1.conf", title + "sort-key debian\nmachine-id 0000\nversion 6.2\n"),
+                       ("two-2.conf", title + "sort-key debian\nmachine-id 0000\nversion 6.10\n")):
         host.entry(name, text)
     assert ids(host) == ["two-2.conf", "two-1.conf", NEW_ID, OLD_ID, "fedora.conf", "c-6.10.conf", "c-6.10~rc1.conf", "c-6.9.conf", "Beta.conf", "arch.conf",
                          "bad.conf"]
@@ -193,7 +195,8 @@ def test_files_that_only_look_like_a_loader_s(host):
 
 
 @pytest.mark.parametrize("older, newer", [
-    ("6.9", "6.10"), ("6.10~rc1", "6.10"), ("6.1", "6.1.1"), ("6.1-1", "6.1.1"), ("6.1.0-9-amd64", "6.1.0-10-amd64"), ("abc", "abcd"), ("abc", "1"), ("007", "8"),
+    ("6.9", "6.10"), ("6.10~rc1", "6.10"), ("6.1", "6.1.1"), ("6.1-1", "6.1.1"), ("6.1.0-9-amd64", "6.1.0-10-amd64"), ("abc", "abcd"), ("abc", "1"),
+    ("007", "8"),
     ("6.1-a", "6.1-1"), ("", "~a~")[::-1], ("6.1^p", "6.1.1"), ("6.1", "6.1^p"), ("A", "a"), ("a_1", "a_2"),
 ])
 def test_versions(older, newer):
