@@ -63,6 +63,24 @@ def describe_all(host, paths):
     return kernels[0], found
 
 
+def check_descriptions(descriptions):
+    """Refuse packages that are not as :func:`describe` returns them. Raises :class:`TestbedError` naming what one of them lacks."""
+    for entry in descriptions:
+        for key, kind in (("package", str), ("file", str), ("path", str), ("version", str), ("architecture", str), ("boot_bytes", int), ("other_bytes", int)):
+            if not isinstance(entry.get(key), kind):
+                raise TestbedError("packages: %.80r does not say %s" % (entry, key), remedy="give what memlab.testbed.kernel_package_info says of the packages")
+    if not descriptions:
+        raise TestbedError("packages: none is given", remedy="give what memlab.testbed.kernel_package_info says of the packages")
+
+
+def names(descriptions):
+    """Names of packages that are described at least that far. Raises :class:`TestbedError`."""
+    for entry in descriptions:
+        if not isinstance(entry.get("package"), str) or not entry["package"]:
+            raise TestbedError("packages: %.80r does not say package" % (entry,), remedy="give at least the name of each package")
+    return [entry["package"] for entry in descriptions]
+
+
 def states(host):
     """``{package: (status word, version)}`` of all that dpkg knows, read from its database."""
     found = {}
