@@ -373,9 +373,12 @@ class Follower(object):
 
 
 def _shown(argv):
-    """A command as an error's one line can hold it: whole, or its name alone when it is long."""
-    whole = " ".join(argv)
-    return whole if len(whole) <= 120 else argv[0]
+    """A command as an error's one line can hold it: whole, or its name alone when it is long. What env(1) is only there to set is no part of it."""
+    words = list(argv)
+    while len(words) > 1 and argv[0] == "env" and (words[0] == "env" or "=" in words[0]):
+        words.pop(0)
+    whole = " ".join(words)
+    return whole if len(whole) <= 120 else words[0]
 
 
 def _end(running, patience=15):
