@@ -40,7 +40,8 @@ class LoaderHost(Host):
         """A kernel that dpkg has installed."""
         self.put("/boot/vmlinuz-" + release, "kernel")
         self.put("/boot/initrd.img-" + release, "initrd")
-        self.put("/var/lib/dpkg/status", (self.read_optional("/var/lib/dpkg/status") or "").strip("\n") + "\n" + STATUS % release)
+        known = (self.read_optional("/var/lib/dpkg/status") or "").rstrip("\n")
+        self.put("/var/lib/dpkg/status", (known and known + "\n\n") + STATUS % release)
         self.put("/var/lib/dpkg/info/linux-image-%s.list" % release, "/.\n/boot\n/boot/vmlinuz-%s\n/boot/initrd.img-%s\n" % (release, release))
 
     def releases(self):
@@ -53,6 +54,7 @@ class LoaderHost(Host):
             self.faults.pop(tool)()
             raise TestbedError("%s failed with exit code 1" % tool, details=["no more"])
         if tool == "dpkg":
+            words = [self.path(word) if word.startswith("/") and self.exists(word) else word for word in words]
             said = Host().run(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--root=" + self.root, "--force-not-root", "--force-script-chrootless",
                                "--force-bad-path", "--log=/dev/null", *words], timeout)
             self.hooks()
@@ -158,6 +160,7 @@ class SystemdHost(LoaderHost):
         for name in self.listdir(self.place + "/loader/entries"):
             if name.startswith(MACHINE):
                 os.unlink(self.path("%s/loader/entries/%s" % (self.place, name)))
+        shutil.rmtree(self.path("%s/%s" % (self.place, MACHINE)), ignore_errors=True)
         for release in self.releases():
             where = "/%s/%s" % (MACHINE, release)
             self.put("%s%s/initrd.img-%s" % (self.place, where, release), "initrd")
