@@ -25,7 +25,6 @@ from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.tree i
 PATIENCE = 3600
 
 _LOCALVERSION = re.compile(r"[-+.a-z0-9]{0,40}", re.ASCII)
-_COMPILER = re.compile(r"[a-z][a-z0-9_+.-]*", re.ASCII)
 
 
 class Request(object):
@@ -45,9 +44,9 @@ class Request(object):
         self.distcc = wanted["distcc"]
         self.jobs = wanted["jobs"]
         self.ccache = wanted["ccache"]
-        for what, value, form in (("local version", self.localversion or "", _LOCALVERSION), ("compiler", self.compiler, _COMPILER)):
-            if not form.fullmatch(value):
-                raise TestbedError("%.60r is no %s" % (value, what), remedy="lower case letters, digits, - + and . are allowed")
+        if not _LOCALVERSION.fullmatch(self.localversion or ""):
+            raise TestbedError("%.60r is no local version" % self.localversion, remedy="lower case letters, digits, - + and . are allowed")
+        needs.check_compiler(self.compiler)
         if not 0 <= self.fuzz <= 3:
             raise TestbedError("fuzz is the number of context lines that may differ, 0 to 3, not %d" % self.fuzz)
         if self.base["name"] not in configuration.TARGETS and self.base.get("content") is None:
