@@ -35,6 +35,9 @@ NOT_EVERYWHERE = ("cxl",)
 # Bytes on the cache's disk that a build takes at its worst: archive, unpacked tree and file system beside each other.
 BUILD_SPACE = 3 * G
 
+# No file system of ours fits in less, whatever is in it: known before anything is built.
+LEAST_DISK = 16 << 20
+
 # What reaches apt's and sed's command lines: names as Debian's policy has them, a package also with a version or an architecture.
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.ASCII)
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
@@ -54,13 +57,15 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     :arg loader: ``qemu``, which starts the kernel itself, or ``grub``.
     :arg tuned: ``False`` leaves services, initrd and boot parameters as Debian has them: the yardstick for boot times.
     :arg kernel_file: path of a kernel's Debian package, in place of one from the mirror; its digest is what the image depends on.
-    Raises :class:`TestbedError` for a suite or a package that cannot be one, and for a kernel file that cannot be read or used.
+    Raises :class:`TestbedError` for a suite, a package or a size that cannot be one, and for a kernel file that cannot be read or used.
     """
     if not _SUITE.fullmatch(suite):
         raise TestbedError("%.60r is not the name of a Debian suite" % (suite,))
     for name in list(packages) + ([kernel_package] if kernel_package else []):
         if not _PACKAGE.fullmatch(name):
             raise TestbedError("%.60r is not the name of a Debian package" % (name,))
+    if disk_size < LEAST_DISK:
+        raise TestbedError("disk_size: %s is too small for a root file system" % format_size(disk_size), remedy="a small one takes 1G, and it is sparse")
     found = {
         "recipe": RECIPE,
         "architecture": platform.machine(),
