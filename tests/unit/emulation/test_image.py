@@ -28,19 +28,6 @@ def fixture_cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture(name="instead")
-def fixture_instead(tmp_path, monkeypatch):
-    """``instead(name, script)``: a program that is found before the one of that name."""
-    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path / "bin", os.environ["PATH"]))
-
-    def make(name, script):
-        path = tmp_path / "bin" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("#!/bin/sh\n" + script, encoding="ascii")
-        path.chmod(0o755)
-    return make
-
-
 def left(cache):
     """What a failed build leaves in the cache, its lock aside."""
     return [name for name in os.listdir(cache / "images") if not name.endswith(".lock")]

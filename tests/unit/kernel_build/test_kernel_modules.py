@@ -98,7 +98,8 @@ def test_the_builder_s_system(call):
 
 
 @pytest.mark.parametrize("parameters, said", [
-    ({"compiler": ""}, "'' is no compiler"), ({"compiler": "gcc -O3"}, "'gcc -O3' is no compiler"), ({"compiler": "/usr/bin/gcc"}, "'/usr/bin/gcc' is no compiler"),
+    ({"compiler": ""}, "'' is no compiler"), ({"compiler": "gcc -O3"}, "'gcc -O3' is no compiler"),
+    ({"compiler": "/usr/bin/gcc"}, "'/usr/bin/gcc' is no compiler"),
     ({"git": "perhaps"}, "git"), ({"distcc": []}, "distcc"), ({"other": 1}, "Unsupported parameters"),
 ])
 def test_what_a_builder_is_not_asked(refused, parameters, said):
