@@ -39,6 +39,16 @@ def cut(hosts, workers, reboots=0):
     return [hosts[first::number] for first in range(number)]
 
 
+def check(commands):
+    """Refuse workers' commands that cannot be started, before the first of them is. Raises :class:`TestbedError`."""
+    _runner()
+    for command in commands:
+        if not command or not all(command):
+            raise TestbedError("workers: %.80r is no command" % (command,), remedy="give its words, such as [ssh, worker1, ansible-runner, worker]")
+        if shutil.which(command[0]) is None:
+            raise TestbedError("cannot start %s (ENOENT)" % command[0], remedy="install it on this controller, or correct the worker's command")
+
+
 def variables(values):
     """Of a host's variables those that a worker has to be given."""
     return {key: value for key, value in values.items() if not key.startswith(_NOT_SENT)}
