@@ -8,7 +8,6 @@ An image is a directory of the cache with ``root.img`` (sparse: an ext4 file sys
 """
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ import shlex
 import shutil
 import tempfile
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_disk, guest_tree, kernel_image, locks
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import images_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
@@ -148,9 +148,9 @@ def ensure(host, wanted, kernel_file=None):
             if found is not None:
                 return False, place, found
             _need_space(images_directory())
-            with _work_directory(place) as work:
+            with directories.fresh(os.path.join(images_directory(), ".%s.new" % os.path.basename(place))) as work:
                 found = _build(host, wanted, work, kernel_file)
-                shutil.rmtree(place, ignore_errors=True)
+                directories.remove(place)
                 os.rename(os.path.join(work, "image"), place)
     except OSError as exc:
         raise TestbedError("cannot make an image in %s: %s" % (images_directory(), exc))
@@ -163,15 +163,6 @@ def _need_space(path):
         figures = (path, format_size(free >> 20 << 20), format_size(BUILD_SPACE))
         raise TestbedError("no room for a guest image: %s has %s free, building takes up to %s" % figures,
                            remedy="free disk space, or set MEMLAB_CACHE to a directory that has it")
-
-
-@contextlib.contextmanager
-def _work_directory(place):
-    work = tempfile.mkdtemp(prefix="." + os.path.basename(place) + "-", dir=os.path.dirname(place))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _build(host, wanted, work, kernel_file):

@@ -151,6 +151,19 @@ def test_an_interrupted_build_leaves_nothing(instead, cache, tmp_path, interrupt
     Host().wait_until(lambda: process.start_time(child) is None, "the end of the builder's child", timeout=5)
 
 
+def test_a_killed_build_is_cleared_away_by_the_next(instead, cache):
+    """It takes gigabytes, and nobody else would."""
+    instead("mmdebstrap", "kill -9 $PPID")
+    script = "from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image\n" \
+             "from ansible_collections.memlab.testbed.plugins.module_utils.host import Host\nimage.ensure(Host(), image.inputs('trixie'))\n"
+    subprocess.run([sys.executable, "-c", script], env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)), check=False)
+    assert len(left(cache)) == 1
+    instead("mmdebstrap", "exit 9")
+    with pytest.raises(TestbedError, match="exit code 9"):
+        image.ensure(Host(), image.inputs("trixie"))
+    assert left(cache) == []
+
+
 def test_a_cache_that_cannot_be_made(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("", encoding="ascii")
     monkeypatch.setenv("MEMLAB_CACHE", str(tmp_path / "file" / "cache"))
