@@ -51,6 +51,11 @@ class Grub(object):
         return files.put(self.host, grub.TRIAL, entry and grub.trial_text(entry, parameters))
 
     @staticmethod
+    def copies(entry):
+        """Where there is a copy of the kernel, or ``None``: GRUB reads /boot."""
+        return None
+
+    @staticmethod
     def command_line(entry):
         return grub.command_line(entry)
 
@@ -91,6 +96,11 @@ class SystemdBoot(object):
         if entry is not None:
             return files.put(self.host, systemd_boot.trial_place(entry.place), systemd_boot.trial_text(entry, parameters))
         return any([files.put(self.host, systemd_boot.trial_place(place), None) for place in systemd_boot.partitions(self.host)])
+
+    @staticmethod
+    def copies(entry):
+        """The partition of an entry, which kernel-install has copied the kernel to."""
+        return entry.place
 
     @staticmethod
     def command_line(entry):

@@ -111,13 +111,15 @@ def check_distribution(host):
                            remedy="Debian and its derivatives have dpkg, which is what is used here")
 
 
-def check_space(host, descriptions, reserve=32 << 20):
+def check_space(host, descriptions, copies=None, reserve=32 << 20):
     """Refuse what does not fit. :arg reserve: bytes that have to stay free on each file system. Raises :class:`TestbedError`.
 
     In /boot there have to be the files and two initramfs of the present size: a new one is written beside the old. /boot and / can be one file system.
+    :arg copies: where the boot loader has a copy of the kernel and of its initramfs, if it has.
     """
     initrd = max([os.stat(host.path("/boot/" + name)).st_size for name in host.listdir("/boot") if name.startswith("initrd.img-")] or [0])
     needs = [("/boot", sum(entry["boot_bytes"] for entry in descriptions) + 2 * initrd), ("/", sum(entry["other_bytes"] for entry in descriptions))]
+    needs += [(copies, sum(entry["boot_bytes"] for entry in descriptions) + initrd)] if copies else []
     totals = {}
     for place, need in needs:
         try:

@@ -36,7 +36,8 @@ def take(host, path, rollout, ident, controller, check_mode=False):
         if check_mode:
             return True
         try:
-            once.create(host.path(path), {"rollout": rollout, "id": ident, "controller": controller, "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            once.create(host.path(path), {"rollout": rollout, "id": ident, "controller": controller, "since": now})
             return True
         except FileExistsError:
             continue

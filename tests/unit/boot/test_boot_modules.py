@@ -322,6 +322,17 @@ def test_kernel_trial_abandoned_where_there_is_none(host, call):
         assert (code, answer["changed"], answer["removed"], state(host) == before) == (0, False, [], True)
 
 
+@settings(suppress_health_check=list(HealthCheck), max_examples=100)
+@given(st.dictionaries(st.sampled_from(["state", "release", "packages", "directory", "parameters", "watchdog", "deadline", "kexec", "keep"]),
+                       st.one_of(WORD, st.sampled_from(["armed", "accepted", "abandoned"]), st.lists(st.dictionaries(
+                           st.sampled_from(["package", "file", "version", "path", "boot_bytes"]), WORD), max_size=2))), st.booleans())
+def test_kernel_trial_answers_anything_cleanly(host, call, parameters, check_mode):
+    before = state(host)
+    code, answer = call("kernel_trial", host, parameters, check_mode)
+    assert "Traceback" not in json.dumps(answer) and (code == 0 or answer["msg"]), parameters
+    assert state(host) == before or code == 0 and not check_mode
+
+
 # kernel_gate
 
 @pytest.fixture(name="gated")
@@ -379,6 +390,13 @@ def test_kernel_gate_knows_what_the_kernel_before_had_said(gated, call, tmp_path
 ])
 def test_kernel_gate_refuses(gated, refused, parameters, said):
     assert said in refused("kernel_gate", gated, parameters)
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=60)
+@given(st.dictionaries(st.sampled_from(["release", "modules", "log", "known"]), WORD))
+def test_kernel_gate_answers_anything_cleanly(gated, call, parameters):
+    code, answer = call("kernel_gate", gated, parameters)
+    assert "Traceback" not in json.dumps(answer) and (answer["msg"] if code else isinstance(answer["passed"], bool))
 
 
 def test_kernel_gate_on_a_host_that_hides_its_log(gated, refused, tmp_path):

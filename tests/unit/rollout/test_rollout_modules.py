@@ -106,6 +106,16 @@ def test_a_claim_that_cannot_be_written_is_said(host, call, place):
     assert (code, answer["msg"]) == (1, "cannot write %s (ENOTDIR): run as root (become: true)" % PATH)
 
 
+@settings(suppress_health_check=list(HealthCheck), max_examples=80)
+@given(st.dictionaries(st.sampled_from(["state", "rollout", "id", "controller"]),
+                       st.one_of(st.text(max_size=5), st.sampled_from(["looked", "claimed", "released"]), st.integers(), st.none(),
+                                 st.lists(st.text(max_size=2)))))
+def test_any_claim_gets_a_clean_answer(host, call, parameters):
+    before = files(host.root)
+    code, answer = call("rollout_host", host, parameters, check_mode=True)
+    assert "Traceback" not in json.dumps(answer) and files(host.root) == before and (code == 0 or answer["msg"])
+
+
 # on the controller
 
 @pytest.fixture(name="act")
