@@ -16,6 +16,7 @@ description:
   - V(accepted) makes the running kernel the default and removes kernels that are not to be kept.
   - V(abandoned) takes everything back that V(armed) has brought.
   - What dpkg was interrupted at is finished first. The host is not rebooted.
+  - A kernel that systemd-boot starts as a unified kernel image cannot be tried, because its boot parameters are part of it.
 options:
   state:
     description: How far the trial is to be.
