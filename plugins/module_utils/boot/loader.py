@@ -95,7 +95,8 @@ class SystemdBoot(object):
     def put_trial(self, entry, parameters):
         if entry is not None:
             return files.put(self.host, systemd_boot.trial_place(entry.place), systemd_boot.trial_text(entry, parameters))
-        return any([files.put(self.host, systemd_boot.trial_place(place), None) for place in systemd_boot.partitions(self.host)])
+        removed = [files.put(self.host, systemd_boot.trial_place(place), None) for place in systemd_boot.partitions(self.host)]
+        return any(removed)
 
     @staticmethod
     def copies(entry):

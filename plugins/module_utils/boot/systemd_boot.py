@@ -151,7 +151,7 @@ _TOKEN = re.compile(r"[~^.-]|[0-9]+|[A-Za-z]+")
 
 def compare_versions(one, other):
     """Below, equal to or above 0, as the UAPI Group's Version Format Specification orders two versions (strverscmp_improved)."""
-    left, right = ([token for token in _TOKEN.findall(text)] for text in (one, other))
+    left, right = map(_TOKEN.findall, (one, other))
     while True:
         if "~" in (left[:1] + right[:1]):
             if left[:1] != right[:1]:

@@ -187,6 +187,14 @@ def test_without_variables_or_another_loader_s(host):
     assert loader.find(host).name == "systemd-boot"
 
 
+@pytest.mark.parametrize("choice, name", [({"default": OLD}, "LoaderEntryDefault"), ({"once": OLD}, "LoaderEntryOneShot")])
+def test_a_firmware_that_does_not_keep_what_it_is_given(host, choice, name):
+    """bootctl ends well: the kernel has handed the variable on."""
+    host.bootctl = lambda verb, value: ""
+    with pytest.raises(TestbedError, match="ended well, but the EFI variable %s holds ''" % name):
+        loader.apply(host, **choice)
+
+
 def test_files_that_only_look_like_a_loader_s(host):
     """GRUB starts the host: that the partition has systemd-boot's files is nothing."""
     host.set("LoaderInfo", "GRUB 2.12", attributes=6)

@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import shlex
-import shutil
 import subprocess
 
 import pytest
@@ -120,27 +119,41 @@ def test_any_parameters_get_a_clean_answer(call, cache, parameters):
 
 # controller_facts
 
+@pytest.fixture(name="only")
+def no_programs_of_the_machine(tmp_path, monkeypatch):
+    """A machine whose programs are those of the test alone."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(tools, "_SEARCHED", ":" + str(tmp_path / "bin"))
+
+
 @pytest.mark.parametrize("said, version, too_old", [
     ("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)", "10.0.2", False), ("QEMU emulator version 8.2.0", "8.2.0", False),
     ("QEMU emulator version 7.2.19 (Debian 1:7.2+dfsg-7)", "7.2.19", True), ("QEMU emulator version 8.1.5", "8.1.5", True),
 ])
-def test_what_the_controller_has_and_lacks(call, instead, said, version, too_old):
-    """Judged by what this machine has."""
+def test_what_the_controller_has_and_lacks(call, instead, only, said, version, too_old):
     instead("qemu-system-x86_64", "echo %s" % shlex.quote(said))
-    known = dict(tools.TOOLS, **({} if os.geteuid() == 0 else tools.ROOTLESS_TOOLS))
-    wanted = {tool: package for tool, package in known.items() if shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None}
-    wanted.update({"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils"} if too_old else {})
+    instead("qemu-img", "")
+    wanted = dict(tools.TOOLS, **({} if os.geteuid() == 0 else tools.ROOTLESS_TOOLS))
+    if not too_old:
+        del wanted["qemu-system-x86_64"], wanted["qemu-img"]
     for check_mode in (True, False):
         code, answer = call("controller_facts", None, {}, check_mode)
         assert (code, answer["changed"], answer["qemu_version"], answer["qemu_too_old"]) == (0, False, version, too_old)
         assert {tool: package for tool, package in answer["missing"].items() if tool != "UEFI firmware"} == wanted
-        assert answer["apt"] == (shutil.which("apt-get") is not None) and answer["backports"] <= too_old
+        assert (answer["apt"], answer["backports"]) == (False, too_old and answer["release"] in tools.BACKPORTED)
 
 
-def test_a_tool_that_comes_is_missing_no_more(call, instead):
-    for tool in dict(tools.TOOLS, **tools.ROOTLESS_TOOLS):
+def test_a_tool_that_comes_is_missing_no_more(call, instead, only):
+    wanted = dict(tools.TOOLS, **({} if os.geteuid() == 0 else tools.ROOTLESS_TOOLS))
+    answer = call("controller_facts", None, {})[1]
+    assert {tool: package for tool, package in answer["missing"].items() if tool != "UEFI firmware"} == wanted and answer["qemu_version"] is None
+    for tool in list(wanted):
         instead(tool, "echo version 10.0.0")
-    assert set(call("controller_facts", None, {})[1]["missing"]) <= {"UEFI firmware"}
+        del wanted[tool]
+        missing = call("controller_facts", None, {})[1]["missing"]
+        assert {tool: package for tool, package in missing.items() if tool != "UEFI firmware"} == wanted
+    instead("apt-get", "")
+    assert call("controller_facts", None, {})[1]["apt"] is True
 
 
 def test_a_qemu_that_does_not_say_its_version(refused, instead):

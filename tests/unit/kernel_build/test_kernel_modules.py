@@ -10,6 +10,7 @@ import shutil
 
 import pytest
 
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import tools as emulation_tools
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import needs
 
 RELEASE = "6.12.9-memlab"
@@ -71,22 +72,23 @@ def program(directory, name):
     ({"suite": "sarge"}, {"mmdebstrap": "mmdebstrap"}),
 ])
 def test_what_a_builder_lacks(call, monkeypatch, tmp_path, parameters, tools):
-    """Judged by what this machine has; what it lacks is no longer missing once there is a program of that name."""
-    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path, os.environ["PATH"]))
+    """A machine whose programs are all in one directory, first none, then one after another."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(emulation_tools, "_SEARCHED", ":" + str(tmp_path))
     known = dict(needs.TOOLS, gcc="gcc", **tools)
     if "compiler" in parameters:
         del known["gcc"]
-    searched = os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
-    wanted = {tool: package for tool, package in known.items() if shutil.which(tool, path=searched) is None}
     for check_mode in (True, False):
         code, answer = call("kernel_builder_facts", None, parameters, check_mode)
-        assert (code, answer["changed"]) == (0, False)
-        assert {tool: package for tool, package in answer["missing"].items() if not tool.endswith(".h")} == wanted
-    for tool in known:
+        assert (code, answer["changed"], answer["apt"]) == (0, False, False)
+        assert {tool: package for tool, package in answer["missing"].items() if not tool.endswith(".h")} == known
+    for tool in list(known):
         program(tmp_path, tool)
-    missing = call("kernel_builder_facts", None, parameters)[1]["missing"]
-    assert [tool for tool in missing if not tool.endswith(".h")] == []
-    assert {tool for tool in missing if tool == "stdio.h"} == set() if os.path.exists("/usr/include/stdio.h") else {"stdio.h"}
+        del known[tool]
+        missing = call("kernel_builder_facts", None, parameters)[1]["missing"]
+        assert {tool: package for tool, package in missing.items() if not tool.endswith(".h")} == known
+    headers = {"stdio.h": "/usr/include/stdio.h", "gelf.h": "/usr/include/gelf.h"}
+    assert {name: name in missing for name in headers} == {name: not os.path.exists(path) for name, path in headers.items()}
 
 
 def test_the_builder_s_system(call):

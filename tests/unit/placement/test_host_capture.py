@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
 
 import pytest
 
@@ -17,11 +18,12 @@ CAPTURES = pathlib.Path(__file__).resolve().parents[1] / "captures"
 
 
 @pytest.fixture(name="host")
-def recorded_host(monkeypatch):
+def recorded_host(monkeypatch, tmp_path_factory):
     """A recorded host, seen by root."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with archive.opened(str(CAPTURES / "mixed-6.12.tgz")) as host:
-        yield host
+    directory = tmp_path_factory.mktemp("host")
+    subprocess.run(["tar", "--extract", "--file", str(CAPTURES / "mixed-6.12.tgz"), "--directory", str(directory)], check=True)
+    return Host(str(directory))
 
 
 def files(directory):
