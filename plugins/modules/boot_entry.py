@@ -15,6 +15,9 @@ description:
   - GRUB and systemd-boot are known. Of both the module reads the files, and lets their own tools change them.
   - With GRUB, O(default) also has the configuration take the saved entry, by a file of its own below C(/etc/default/grub.d), so that installing a kernel
     does not change the default any more.
+  - With systemd-boot, entries are files in C(loader/entries) and unified kernel images in C(EFI/Linux), on the EFI system partition and the extended boot
+    loader partition. A default that is a pattern or C(@saved) is made an entry's name by O(default). C(bootctl) changes nothing where another loader has
+    started the system.
 options:
   default:
     description: The entry to be started by default, as a kernel release, an id or a title.
