@@ -96,11 +96,12 @@ def missing_pages(node):
 
 
 def accounts():
-    """KiB that are free, in slabs and in page tables, when caches are as small as they get."""
+    """KiB that are free or hold what programs and files have, in slabs, and in page tables, when caches are as small as they get."""
     for unused in range(2):
         put("/proc/sys/vm/drop_caches", 3)
     found = dict(re.findall(r"^(\w+): +(\d+) kB$", text("/proc/meminfo"), re.MULTILINE))
-    return {name: int(found[name]) for name in ("MemFree", "SUnreclaim", "PageTables", "Percpu")}
+    known = sum(int(found[name]) for name in ("MemFree", "Buffers", "Cached", "AnonPages", "SReclaimable"))
+    return {"known": known, **{name: int(found[name]) for name in ("SUnreclaim", "PageTables", "Percpu")}}
 
 
 def log():
