@@ -221,7 +221,8 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0):
 
 
 def _release(host, release, undo, renamed, timeout):
-    """Offline, unbind."""
+    """Offline, unbind. Looked at again first: while blocks of another device went offline, somebody may have opened or filled this one."""
+    _check_release(host, release)
     name, driver = release.device.name, release.device.driver
     if driver is None:
         return

@@ -99,6 +99,24 @@ def test_a_device_in_use_is_never_taken_away(mixed, monkeypatch):
     assert mixed.log == []
 
 
+@pytest.mark.parametrize("finding, said, may_lose", [
+    (contents.Finding("in use by process 7 (db), which has it open", True), "it is in use", True),
+    (contents.Finding("somebody's photographs", False), "it holds data", False),
+])
+def test_what_came_while_another_device_went_offline(mixed, monkeypatch, finding, said, may_lose):
+    found = []
+    monkeypatch.setattr(contents, "look", lambda host, device: list(found) if device == "dax2.0" else [])
+    block = "/sys/devices/system/memory/memory32/state"
+    mixed.write(block, "online_movable")
+    mixed.hooks[block] = lambda: found.append(finding)
+    with pytest.raises(TestbedError, match="will not change namespace ram: " + said) as caught:
+        system_ram.apply(mixed, [{"soft_reserved": "0x100000000", "memmap": "device", "offline": True},
+                                 {"namespace": "ram", "memmap": "dram", "allow_data_loss": may_lose}])
+    assert "undone: blocks of soft-reserved memory at 0x100000000 taken offline" in caught.value.details
+    assert mixed.dax_state() == {"dax1.0": ("kmem", "0"), "dax2.0": ("device_dax", "0")}
+    assert mixed.read(block) == "online"
+
+
 @pytest.mark.parametrize("entry, said", [
     ({"namespace": "ram"}, "mode system-ram needs memmap: device or memmap: dram"),
     ({"namespace": "ram", "mode": "devdax", "memmap": "dram"}, "memmap goes with mode system-ram"),
