@@ -24,11 +24,11 @@ MIB = 1 << 20
 
 class NdHost(Host):
     """``content`` holds what wipefs finds on each block device, ``filled`` devices with bytes that are not zero, ``claimed`` the ones in use;
-    ``faults`` first words of commands and how often they fail."""
+    ``faults`` first words of commands and how often they fail; ``hooks`` the same, with something to do just after."""
 
     def __init__(self, root):
         super().__init__(str(root))
-        self.log, self.content, self.filled, self.claimed, self.faults = [], {}, {}, set(), {}
+        self.log, self.content, self.filled, self.claimed, self.faults, self.hooks = [], {}, {}, set(), {}, {}
         self.put("/proc/self/comm", "pytest")
         for number, size, labels in ((1, 1024, "used"), (2, 512, "blank"), (3, 256, "none")):
             dimm = "%s/nmem%d" % (NFIT, number)
@@ -186,6 +186,8 @@ class NdHost(Host):
                 raise TestbedError("%s failed with exit code 237" % argv[0], details=["failed to enable"])
         if argv[0] == "ndctl":
             getattr(self, "_" + argv[1].replace("-", "_"))(*argv[2:])
+        for start in [key for key in self.hooks if words.startswith(key)]:
+            self.hooks[start]()
         return ""
 
     @staticmethod

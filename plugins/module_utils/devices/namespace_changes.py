@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Namespaces made, made anew and removed by ``ndctl``.
 
-Each step looks for use again before it destroys anything, and is undone when a later one fails, as far as that can be.
+Each step looks for use and data again before it destroys anything, and is undone when a later one fails, as far as that can be.
 """
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def now(host, wanted):
 
 
 def _remove(host, found):
-    """Destroy one namespace. Looked at again first: what was free of use may be in use by now."""
-    contents.refuse_loss(host, found.namespace.name, found.entry.who, True, "remove")
+    """Destroy one namespace. Looked at again first: what was free of use and of data need not be so by now."""
+    contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
     try:
         _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
     except TestbedError as exc:
@@ -89,7 +89,7 @@ def _remake(host, found, undo):
     old = wanted._replace(name=before.label, uuid=before.label_uuid, mode=before.mode, map=before.map, size=before.size, align=before.align,
                           sector_size=before.sector_size)
     if wanted.region.labels != "used":
-        contents.refuse_loss(host, before.name, wanted.who, True, "reconfigure")
+        contents.refuse_loss(host, before.name, wanted.who, wanted.allow, "reconfigure")
         undo.add("%s, as it was before" % wanted.who, _form, host, old, before.name)
         _form(host, wanted, before.name)
         return
@@ -106,7 +106,7 @@ def _make(host, wanted, undo, stays):
         inventory, wanted, namespace = now(host, wanted)
     if wanted.region.labels != "used":
         target = inventory.in_region(wanted.region)[0]
-        contents.refuse_loss(host, target.name, wanted.who, True)
+        contents.refuse_loss(host, target.name, wanted.who, wanted.allow)
         undo.add(wanted.who, _unform, host, target.name)
         _form(host, wanted._replace(mode=wanted.mode or "fsdax"), target.name)
         return
@@ -119,7 +119,7 @@ def _make(host, wanted, undo, stays):
 def _write_labels(host, inventory, wanted, stays):
     """Empty labels in blank label areas. ndctl does that only while no region of the NVDIMMs is enabled."""
     for entry in inventory.in_region(wanted.region):
-        contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, True)
+        contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, wanted.allow)
     host.run(["ndctl", "disable-region", wanted.region.name])
     try:
         # it refuses by itself where there are labels already

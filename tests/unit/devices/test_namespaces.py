@@ -173,6 +173,22 @@ def test_data_is_kept(pmem):
     assert pmem.log == []
 
 
+@pytest.mark.parametrize("entry, device", [
+    (dict(WHOLE, state="absent"), "pmem3.0s"),
+    (dict(WHOLE, state="reconfigured", sector_size="4096"), "pmem3.0s"),
+    (dict(NEW, name=None, mode="fsdax", map="mem"), "pmem2.0"),
+    (NEW, "pmem2.0"),
+])
+def test_data_that_came_during_an_earlier_step_is_kept(pmem, entry, device):
+    apply(pmem, STORE, WHOLE)
+    del pmem.log[:]
+    pmem.hooks["ndctl destroy-namespace"] = lambda: pmem.content.update({device: EXT4})
+    with pytest.raises(TestbedError, match="it holds data: .*\nfound: ext4") as caught:
+        apply(pmem, dict(STORE, state="absent", allow_data_loss=True), entry)
+    assert changed(pmem) == ["ndctl destroy-namespace --force namespace1.0"]
+    assert caught.value.changed is True
+
+
 def test_a_failure_leaves_nothing_half_made(pmem):
     pmem.faults["ndctl create-namespace --region region1 --size 536870912"] = 1
     with pytest.raises(TestbedError, match="(?s)namespace ram .* could not be made: .*undone: namespace ram .*undone: namespace store"):
