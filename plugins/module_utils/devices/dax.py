@@ -160,14 +160,16 @@ def unbind(host, name, driver):
 
 
 def leave(host, device):
-    """As :func:`unbind`, unless the kernel might crash: drivers/dax/kmem.c:dev_dax_kmem_remove of 6.12 follows a null pointer for a range that was not added.
+    """As :func:`unbind`, unless :func:`refuse_partial` has something against it. ``device`` is as read after it was bound."""
+    refuse_partial(host, device)
+    unbind(host, device.name, device.driver)
 
-    ``device`` is as read after it was bound.
-    """
+
+def refuse_partial(host, device):
+    """The kernel might crash: drivers/dax/kmem.c:dev_dax_kmem_remove of 6.12 follows a null pointer for a range that was not added."""
     missing = device.driver == "kmem" and set(whole_blocks(device, block_size(host))[0]).difference(block_ids(host))
     if missing and not host.exists("%s/devices/%s/state" % (BUS, device.name)):
         raise TestbedError("%s was added in part, and the kernel may crash when it is released: it stays with kmem" % device.name)
-    unbind(host, device.name, device.driver)
 
 
 def _write_driver(host, name, driver, action):

@@ -203,6 +203,10 @@ def _refuse_online(host, who, device):
     if online:
         raise TestbedError("the region of %s has %d memory blocks online, %d is the first: removing it would lose the range until reboot"
                            % (who, len(online), online[0].id), remedy="take them offline first with memlab.testbed.memory_blocks")
+    try:
+        dax.refuse_partial(host, device)
+    except TestbedError as exc:
+        raise TestbedError("the region of %s cannot go: %s" % (who, exc.summary), remedy="reboot, which releases it")
 
 
 def _refuse_loss(host, wanted, region):
@@ -371,7 +375,7 @@ def remove(host, wanted, region):
     for name in cxl_pmem.dax_devices(host, nvdimm) if nvdimm else region.dax:
         device = dax.read(host, name)
         if device.driver == "kmem" or device.driver and nvdimm is None:
-            dax.unbind(host, name, device.driver)
+            dax.leave(host, device)
     if region.enabled:
         host.run(["cxl", "disable-region", region.name])
     if region.committed:
