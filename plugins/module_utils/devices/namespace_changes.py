@@ -34,7 +34,7 @@ def change(host, plans):
                 undo.add("the %s enabled" % found.entry.who, host.run, ["ndctl", "disable-namespace", found.namespace.name])
             elif found.action == "make":
                 _make(host, found.entry, undo, stays)
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         exc.details = exc.details + stays
         exc.changed = bool(stays)
         undo.into(exc)
@@ -45,8 +45,6 @@ def _load_drivers(host):
     """One that is not there at all shows itself when it is needed."""
     try:
         host.run(["modprobe", "-q", "-a"] + list(DRIVERS))
-    except signals.Interrupted:
-        raise
     except TestbedError:
         pass
 
@@ -66,7 +64,7 @@ def _remove(host, found):
     contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
     try:
         _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         undo = session.Undo()
         undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
         if found.namespace.enabled:
@@ -165,7 +163,5 @@ def _destroy_made(host, region, uuid):
 def _tool(host, argv, summary):
     try:
         return host.run(argv)
-    except signals.Interrupted:
-        raise
     except TestbedError as exc:
         raise TestbedError(summary, details=[exc.summary] + exc.details, remedy=exc.remedy or "the kernel log may say more")

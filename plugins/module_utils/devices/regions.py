@@ -276,8 +276,6 @@ def make(host, placed):
     try:
         try:
             host.run(argv + ["-m"] + [device.name for device in wanted.members])
-        except signals.Interrupted:
-            raise
         except TestbedError as exc:
             raise _explain(host, wanted, exc)
         # the kernel makes either from a work queue or a probe: it need not be there when the tool returns
@@ -285,7 +283,7 @@ def make(host, placed):
             host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), "NVDIMM region of the region of %s" % who)
         else:
             host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % who)
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         if _left(host, wanted):
             undo = session.Undo()
             undo.add("the region of %s" % who, _remove_new, host, wanted)
@@ -318,7 +316,7 @@ def _change(host, changes):
                 for placed in group:
                     make(host, placed)
                     done.append("made before that, and kept: the region of %s" % identity.describe_all(placed.wanted.members))
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         exc.details = exc.details + done
         exc.changed = exc.changed or bool(done)
         raise exc

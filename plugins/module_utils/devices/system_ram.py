@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, parts, preflight, proven, regions, session
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, parts, preflight, proven, regions, session, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
@@ -214,7 +214,7 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0):
             for entry in sorted(changes, key=lambda entry: bool(entry.on_device)):
                 _add(host, entry, undo)
             proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
-        except TestbedError as exc:
+        except (TestbedError, signals.Interrupt) as exc:
             undo.into(exc)
             raise exc
     return policy, wanted

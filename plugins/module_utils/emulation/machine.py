@@ -283,8 +283,6 @@ class Machine(object):
             if port is not None:
                 try:
                     self.ssh(host, port, "systemctl poweroff --no-block", timeout=30)
-                except signals.Interrupted:
-                    raise
                 except TestbedError:
                     # A guest that cannot be talked to gets the power button, and after that its plug pulled.
                     monitor.execute("system_powerdown")
