@@ -245,5 +245,7 @@ class NdHost(Host):
                 shutil.rmtree(os.path.realpath(self.path("%s/%s" % (BUS, namespace))))
                 os.unlink(self.path("%s/%s" % (BUS, namespace)))
             self.put("%s/%s/nstype" % (BUS, name), "5")
+        for namespace in self.namespaces(name):
+            self._claim(namespace, "raw", None)
         self.driver("%s/%s" % (BUS, name), "nd_region")
         self._count("%s/%s" % (BUS, name))

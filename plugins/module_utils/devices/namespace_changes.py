@@ -118,8 +118,9 @@ def _write_labels(host, inventory, wanted, stays):
     """Empty labels in blank label areas. ndctl does that only while no region of the NVDIMMs is enabled."""
     for entry in inventory.in_region(wanted.region):
         contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, wanted.allow)
-    host.run(["ndctl", "disable-region", wanted.region.name])
     try:
+        # within: what a signal or a timeout breaks off may be done all the same
+        host.run(["ndctl", "disable-region", wanted.region.name])
         # it refuses by itself where there are labels already
         _tool(host, ["ndctl", "init-labels"] + list(wanted.region.dimms), "%s: its NVDIMMs took no labels" % wanted.who)
         stays.append("done before that, and kept: empty labels written to the NVDIMMs of %s" % wanted.who)

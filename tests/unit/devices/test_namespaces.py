@@ -4,9 +4,11 @@
 """Namespaces as declared state."""
 from __future__ import annotations
 
+import signal
+
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import namespaces, nvdimm
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import namespaces, nvdimm, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.tests.synthetic.nvdimms import MIB, NdHost
 
@@ -51,6 +53,20 @@ def test_labels_are_made_where_a_name_needs_them(pmem):
     apply(pmem, NEW)
     assert changed(pmem)[:3] == ["ndctl disable-region region2", "ndctl init-labels nmem2", "ndctl enable-region region2"]
     assert apply(pmem, NEW)[0] is False
+
+
+@pytest.mark.parametrize("how", ["signal", "timeout"])
+def test_a_region_does_not_stay_disabled(pmem, how):
+    def end():
+        if how == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        raise TestbedError("ndctl disable-region region2 did not end within 120 s")
+    pmem.hooks["ndctl disable-region"] = end
+    with pytest.raises(TestbedError, match="interrupted by SIGTERM|did not end within 120 s"), signals.as_errors():
+        apply(pmem, NEW)
+    assert changed(pmem) == ["ndctl disable-region region2", "ndctl enable-region region2"]
+    pmem.hooks.clear()
+    assert apply(pmem, NEW)[0] is True
 
 
 def test_without_a_name_a_blank_label_area_stays_blank(pmem):
