@@ -228,6 +228,8 @@ class NdHost(Host):
         self._release(name)
 
     def _enable_namespace(self, name):
+        if not self.exists("%s/%s" % (BUS, name)):
+            raise TestbedError("ndctl failed with exit code 1", details=["error enabling namespaces: No such device or address"])
         self._claim(name, "raw", None)
 
     def _disable_region(self, name):

@@ -370,18 +370,46 @@ def remove(host, wanted, region):
         return
     _refuse_removal(host, wanted, region)
     nvdimm = cxl_pmem.nvdimm_region(host, region) if region.mode == "pmem" else None
-    for name in cxl_pmem.dax_devices(host, nvdimm) if nvdimm else region.dax:
-        device = dax.read(host, name)
-        if device.driver == "kmem" or device.driver and nvdimm is None:
-            dax.leave(host, device)
-    if region.enabled:
-        host.run(["cxl", "disable-region", region.name])
-    if region.committed:
-        host.run(["cxl", "destroy-region", region.name])
-    else:
-        cxl.discard(host, region)
+    who, undo = identity.describe_all(wanted.members), session.Undo()
+    try:
+        for name in cxl_pmem.dax_devices(host, nvdimm) if nvdimm else region.dax:
+            device = dax.read(host, name)
+            if device.driver == "kmem" or device.driver and nvdimm is None:
+                undo.add("the dax device of the region of %s released from %s" % (who, device.driver), _bind_again, host, device)
+                dax.leave(host, device)
+        if region.enabled:
+            undo.add("the region of %s disabled" % who, _enable_again, host, wanted, region)
+            host.run(["cxl", "disable-region", region.name])
+        if region.committed:
+            host.run(["cxl", "destroy-region", region.name])
+        else:
+            cxl.discard(host, region)
+    except (TestbedError, signals.Interrupt) as exc:
+        if region.name in [known.name for known in _left(host, wanted)]:
+            undo.into(exc)
+        else:
+            exc.changed = True
+        raise exc
     if region.name in [known.name for known in _left(host, wanted)]:
         raise TestbedError("the region of %s is still there although it was removed without an error" % identity.describe_all(wanted.members))
+
+
+def _enable_again(host, wanted, region):
+    """Its dax device comes without a driver, as it was left."""
+    with holds.autoprobe_off(host) if region.mode == "ram" else contextlib.nullcontext():
+        host.run(["cxl", "enable-region", region.name])
+        if region.dax:
+            host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % identity.describe_all(wanted.members))
+
+
+def _bind_again(host, device):
+    """Its blocks are offline, as they were."""
+    if dax.read(host, device.name).driver is not None:
+        return
+    with holds.auto_online_off(host), holds.autoprobe_off(host):
+        if device.knob is not None:
+            dax.write_knob(host, device.name, device.knob)
+        dax.bind(host, device.name, device.driver)
 
 
 def apply(host, entries, check_mode=False):

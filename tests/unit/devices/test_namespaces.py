@@ -120,8 +120,9 @@ def test_a_disabled_namespace_that_is_something_else(pmem):
 def test_a_removal_that_fails(pmem):
     apply(pmem, NEW)
     pmem.faults["ndctl destroy-namespace"] = 1
-    with pytest.raises(TestbedError, match="namespace new of NVDIMM 0x2 could not be removed(?s:.*)undone: the namespace new of NVDIMM 0x2 disabled"):
+    with pytest.raises(TestbedError, match="namespace new of NVDIMM 0x2 could not be removed(?s:.*)undone: the namespace new of NVDIMM 0x2 disabled") as caught:
         apply(pmem, dict(NEW, state="absent", allow_data_loss=True))
+    assert caught.value.changed is False
 
 
 @pytest.mark.parametrize("entry, said", [
@@ -215,9 +216,35 @@ def test_a_failure_leaves_nothing_half_made(pmem):
 def test_a_failing_reconfiguration_puts_the_old_one_back(pmem):
     before = apply(pmem, STORE)[1][0]
     pmem.faults["ndctl create-namespace"] = 1
-    with pytest.raises(TestbedError, match="undone: namespace store of NVDIMM 0x1, as it was before"):
+    with pytest.raises(TestbedError, match="undone: the namespace store of NVDIMM 0x1 removed; it is again what it was, but for what it held") as caught:
         apply(pmem, dict(STORE, map="mem", state="reconfigured", allow_data_loss=True))
+    assert caught.value.changed is True
+    assert "removed before that: the namespace store of NVDIMM 0x1, with what it held" in caught.value.details
     assert dict(apply(pmem, STORE)[1][0], changed=True) == before
+
+
+def test_a_failing_reconfiguration_without_labels(pmem):
+    """What ndctl refuses before it touches anything stays untouched."""
+    apply(pmem, WHOLE)
+    pmem.content["pmem3.0s"] = EXT4
+    del pmem.log[:]
+    pmem.faults["ndctl create-namespace"] = 1
+    with pytest.raises(TestbedError, match="could not be made") as caught:
+        apply(pmem, dict(WHOLE, state="reconfigured", sector_size="4096", allow_data_loss=True))
+    assert caught.value.changed is False
+    assert len(changed(pmem)) == 1
+
+
+def test_a_removal_that_ends_in_the_middle_is_a_change(pmem):
+    apply(pmem, WHOLE, NEW)
+    pmem.faults["ndctl enable-namespace"] = 1
+    with pytest.raises(TestbedError, match="removed before that: the namespace of NVDIMM 0x3, with what it held") as caught:
+        apply(pmem, dict(WHOLE, state="absent"))
+    assert caught.value.changed is True
+    pmem.hooks["ndctl destroy-namespace"] = lambda: signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(signals.Interrupted, match="lost before that: what the namespace new of NVDIMM 0x2 held") as caught, signals.as_errors():
+        apply(pmem, dict(NEW, state="absent", allow_data_loss=True))
+    assert caught.value.changed is True
 
 
 def test_no_region_in_check_mode_is_one_to_be_made(pmem):
