@@ -18,7 +18,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks impor
 BUS = "/sys/bus/dax"
 BOOT_PARAMETER = "/sys/module/memory_hotplug/parameters/memmap_on_memory"
 
-# name; driver's name or None; knob: True, False, None where the kernel has none; node the memory would go to; ranges: ((first byte, last byte), ...)
+# name; driver's name or None; knob: True, False, None where the kernel has none; node the memory would go to, None where there is none; ranges: ((first byte, last byte), ...)
 DaxDevice = collections.namedtuple("DaxDevice", "name driver knob node ranges")
 
 
@@ -32,7 +32,13 @@ def read(host, name):
     for entry in sorted(mappings, key=lambda word: int(word[7:])):
         ranges.append((host.read_int("%s/%s/start" % (base, entry)), host.read_int("%s/%s/end" % (base, entry))))
     knob = host.read_optional(base + "/memmap_on_memory")
-    return DaxDevice(name, host.link_name(base + "/driver"), None if knob is None else knob == "1", int(host.read(base + "/target_node")), tuple(ranges))
+    return DaxDevice(name, host.link_name(base + "/driver"), None if knob is None else knob == "1", _node(host, base), tuple(ranges))
+
+
+def _node(host, base):
+    """The kernel hides the file where there is no node (drivers/dax/bus.c:dev_dax_visible, 6.1 to 7.3)."""
+    text = host.read_optional(base + "/target_node") or ""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def read_all(host):

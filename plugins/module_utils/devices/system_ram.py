@@ -82,6 +82,9 @@ def _wanted(entry, region, part, device, size, blocks, unit):
         raise TestbedError("%s: memmap goes with mode system-ram" % who, remedy="where a devdax namespace keeps its own memmap is for its map to say")
     if mode == "system-ram" and size is not None and not blocks:
         raise TestbedError("%s: its dax device holds no whole memory block of %s" % (who, format_size(unit)))
+    if mode == "system-ram" and region.place is not None and region.node is None:
+        raise TestbedError("%s: its dax device has no target node, so it cannot become system RAM" % who,
+                           remedy="the kernel takes the node from firmware's tables (SRAT, CEDT, NFIT): see memory_doctor", lasting=True)
     on_device = memmap == "device" if mode == "system-ram" else None
     return Wanted(region.named, who, region, part, device, mode, on_device, bool(entry.get("offline")), bool(entry.get("allow_data_loss")), size,
                   blocks, (size or 0) - len(blocks) * unit)

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, stepwise, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 ONE, TWO = "1", "2"
@@ -259,6 +259,24 @@ def test_device_smaller_than_a_block(made):
     made.put("/sys/bus/dax/devices/dax0.0/../dax_region/size", str(64 << 20))
     with pytest.raises(TestbedError, match="holds no whole memory block of 128M"):
         system_ram.apply(made, wanted())
+
+
+@pytest.mark.parametrize("text", [None, "-1", "none", "\u00b2"])
+def test_a_device_without_a_node(bound, text):
+    """The kernel shows no target_node where there is none: what is wanted of other devices does not depend on it."""
+    place = "/sys/bus/dax/devices/dax1.0/target_node"
+    bound.unlink(place)
+    if text is not None:
+        with open(bound.path(place), "w", encoding="utf-8") as stream:
+            stream.write(text)
+    os.unlink(bound.path("/sys/bus/dax/devices/dax1.0/driver"))
+    assert system_ram.apply(bound, wanted()[:1])[0] is False
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="serial 0x2 .*: its dax device has no target node, so it cannot become system RAM: .*memory_doctor"):
+            system_ram.apply(bound, wanted(), check_mode)
+    assert system_ram.apply(bound, [{"memory_devices": [TWO], "mode": "devdax"}], check_mode=True)[1][0]["node"] is None
+    found = stepwise.apply(bound, [{"node": 1, "zone": "movable", "count": "all"}], check_mode=True)[1]
+    assert found[0]["blocks"] == 8
 
 
 def test_named_twice(made):
