@@ -78,6 +78,12 @@ def no_self_hosting(host):
     return None
 
 
+def no_knob(host, name):
+    """The error for a device without the knob."""
+    return TestbedError("%s has no knob memmap_on_memory, so its memmap cannot be put on the device" % name,
+                        remedy="the knob came with kernel 6.8; this is %s" % release(host), lasting=True)
+
+
 def write_knob(host, name, value):
     """Set the intent. Raises :class:`TestbedError` with the errno in words; writing the value that is there already is harmless."""
     path = "%s/devices/%s/memmap_on_memory" % (BUS, name)
@@ -105,8 +111,7 @@ def probe_self_hosting(host, device):
     if refusal:
         raise refusal
     if device.knob is None:
-        raise TestbedError("%s has no knob memmap_on_memory, so its memmap cannot be put on the device" % device.name,
-                           remedy="the knob came with kernel 6.8; this is %s" % release(host), lasting=True)
+        raise no_knob(host, device.name)
     if device.driver == "kmem" and not device.knob:
         try:
             host.write("%s/devices/%s/memmap_on_memory" % (BUS, device.name), "1")
