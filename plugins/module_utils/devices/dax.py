@@ -12,13 +12,14 @@ import collections
 import errno
 import re
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range
 
 BUS = "/sys/bus/dax"
 BOOT_PARAMETER = "/sys/module/memory_hotplug/parameters/memmap_on_memory"
 
-# name; driver's name or None; knob: True, False, None where the kernel has none; node the memory would go to, None where there is none; ranges: ((first byte, last byte), ...)
+# name; driver's name or None; knob: True, False, None where the kernel has none; node the memory would go to or None; ranges: ((first byte, last byte), ...)
 DaxDevice = collections.namedtuple("DaxDevice", "name driver knob node ranges")
 
 
@@ -120,9 +121,10 @@ def probe_self_hosting(host, device):
                 return
         write_knob(host, device.name, True)
         return
-    write_knob(host, device.name, True)
-    if not device.knob:
-        write_knob(host, device.name, False)
+    with signals.deferred():
+        write_knob(host, device.name, True)
+        if not device.knob:
+            write_knob(host, device.name, False)
 
 
 def bind(host, name, driver="kmem"):

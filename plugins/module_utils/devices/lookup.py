@@ -88,7 +88,7 @@ class Inventory(object):
         if _KERNEL_NAME.fullmatch(word):
             raise TestbedError("%s is the kernel's own numbering, which changes between boots" % word, remedy="name the namespace by its name or its uuid")
         who, named, every = "namespace %s" % word, {"namespace": text}, nvdimm.namespaces(self.host)
-        if may_be_missing and not any(word in (entry.label, entry.label_uuid, entry.info_uuid) for entry in every):
+        if may_be_missing and not any(nvdimm.is_called(entry, word) for entry in every):
             return _missing(named, who)
         found = nvdimm.find_namespace(every, word)
         if found.mode != "devdax":

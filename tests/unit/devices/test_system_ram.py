@@ -7,10 +7,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, stepwise, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, signals, stepwise, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 ONE, TWO = "1", "2"
@@ -120,6 +121,15 @@ def test_probe_of_an_unbound_device_puts_its_0_back(made):
     dax.write_knob(made, "dax0.0", False)
     dax.probe_self_hosting(made, dax.read(made, "dax0.0"))
     assert made.dax_state()["dax0.0"] == (None, "0")
+
+
+def test_a_signal_during_the_probe_waits_for_its_end(made):
+    knob = "/sys/bus/dax/devices/dax0.0/memmap_on_memory"
+    dax.write_knob(made, "dax0.0", False)
+    made.hooks[knob] = lambda: signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(signals.Interrupted), signals.as_errors():
+        dax.probe_self_hosting(made, dax.read(made, "dax0.0"))
+    assert made.read(knob) == "0"
 
 
 def test_kernel_without_the_knob(made):
