@@ -198,14 +198,14 @@ def _check_release(host, release):
     return contents.refuse_loss(host, release.device.name, release.who, release.may_lose)
 
 
-def change(host, wanted, changes, releases, divisions, timeout=60.0):
+def change(host, wanted, changes, releases, divisions, timeout=60.0, lost=()):
     """Bring every entry to what is wanted; of those for system RAM, the ones for DRAM are bound first.
 
-    :arg timeout: seconds for one block to go offline.
+    :arg timeout: seconds for one block to go offline. :arg lost: ``who`` of the entries whose device holds what is lost by it.
     Returns what ``auto_online_blocks`` was, and ``wanted`` with the devices that were made.
     Raises :class:`TestbedError` after undoing what this call did; the undoing is in its details.
     """
-    undo, renamed = session.Undo(), {}
+    undo, renamed, added = session.Undo(), {}, []
     with holds.auto_online_off(host) as policy, holds.autoprobe_off(host):
         try:
             regions.load_drivers(host)
@@ -219,10 +219,14 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0):
             for entry in changes:
                 _turn_knob(host, entry, undo)
             for entry in sorted(changes, key=lambda entry: bool(entry.on_device)):
+                added.append(entry.who)
                 _add(host, entry, undo)
             proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
         except (TestbedError, signals.Interrupt) as exc:
             undo.into(exc)
+            gone = [who for who in added if who in lost]
+            exc.details += ["may be lost all the same: what %s held" % who for who in gone]
+            exc.changed = exc.changed or bool(gone)
             raise exc
     return policy, wanted
 
@@ -349,7 +353,7 @@ def apply(host, entries, check_mode=False, timeout=60.0, reboot_pending=False):
                 report.update(mode=entry.mode, knob=report.get("knob") if entry.on_device is None else entry.on_device, size=entry.size)
     else:
         if changes or divisions:
-            policy, wanted = change(host, wanted, changes, releases, divisions, timeout)
+            policy, wanted = change(host, wanted, changes, releases, divisions, timeout, lost)
         reports = [dict(status(host, entry), changed=touched) for entry, touched in zip(wanted, altered)]
     for entry, report in zip(wanted, reports):
         if entry.who in lost:

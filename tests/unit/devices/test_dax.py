@@ -139,6 +139,15 @@ def test_memory_that_was_unplugged_comes_back(mixed):
     assert (changed, reports[0]["blocks"]) == (True, 8)
 
 
+def test_what_a_namespace_held_does_not_come_back(mixed, monkeypatch):
+    monkeypatch.setattr(contents, "look", lambda host, device: [contents.Finding("somebody's photographs", False)])
+    mixed.faults[DRIVERS + "kmem/bind"] = [errno.ENOMEM]
+    with pytest.raises(TestbedError, match="ENOMEM(?s:.*)may be lost all the same: what namespace ram held") as caught:
+        system_ram.apply(mixed, [{"namespace": "ram", "memmap": "device", "allow_data_loss": True}])
+    assert caught.value.changed is True
+    assert mixed.dax_state()["dax2.0"] == ("device_dax", "0")
+
+
 def test_undone_back_to_device_dax(mixed, empty):
     mixed.faults[DRIVERS + "kmem/bind"] = [errno.ENOMEM]
     with pytest.raises(TestbedError, match="ENOMEM") as caught:
