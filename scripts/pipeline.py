@@ -17,7 +17,7 @@ import sys
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import lifecycle, locks, testbed_file
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 
 PLAYBOOKS = ["memlab.testbed.testbed_up", "memlab.testbed.provision"]
 
@@ -81,6 +81,9 @@ def main(inventory, *arguments):
             return 130 if interrupted else code
     except TestbedError as exc:
         print("[ERROR]: %s" % exc, file=sys.stderr)
+        return 1
+    except OSError as exc:
+        print("[ERROR]: the pipeline cannot use %s (%s)" % (exc.filename or "a file", errno_name(exc.errno)), file=sys.stderr)
         return 1
 
 

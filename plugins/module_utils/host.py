@@ -219,7 +219,7 @@ class Host(object):
         tool, path = self._tool(argv[0])
         running = None
         try:
-            with signals.postponed():
+            with _starting(tool):
                 running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                            env=dict(os.environ, LC_ALL="C", PATH=path), start_new_session=True)
@@ -247,7 +247,7 @@ class Host(object):
         tool, path = self._tool(argv[0])
         running = None
         try:
-            with signals.postponed():
+            with _starting(tool):
                 running = subprocess.Popen([tool] + list(argv[1:]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory,
                                            env=dict(os.environ, LC_ALL="C", PATH=path, **(environment or {})), start_new_session=True)
             for line in running.stdout:
@@ -371,6 +371,16 @@ class Follower(object):
                 break
             found.append(data)
         return b"".join(found).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _starting(tool):
+    """Around the start of a process. Raises :class:`TestbedError`: the file may be no program, the arguments too many, memory too little."""
+    try:
+        with signals.postponed():
+            yield
+    except OSError as exc:
+        raise TestbedError("cannot run %s (%s)" % (tool, errno_name(exc.errno)))
 
 
 def _shown(argv):

@@ -83,6 +83,12 @@ options:
     description: Seconds that taking one memory block offline may last.
     type: float
     default: 60
+  reboot_pending:
+    description:
+      - An earlier task has set the boot parameter C(memory_hotplug.memmap_on_memory) and would have restarted the host, but for check mode.
+      - In check mode the parameter then counts as set. Otherwise this has no effect.
+    type: bool
+    default: false
 author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
@@ -266,13 +272,15 @@ def main():
                 "required_one_of": [["memory_devices", "namespace", "soft_reserved"]],
             },
             "block_timeout": {"type": "float", "default": 60},
+            "reboot_pending": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     host = Host()
     try:
         with session.changing(host, module.check_mode) as repaired:
-            changed, reports, before, policy = system_ram.apply(host, module.params["devices"], module.check_mode, module.params["block_timeout"])
+            changed, reports, before, policy = system_ram.apply(host, module.params["devices"], module.check_mode, module.params["block_timeout"],
+                                                                 module.params["reboot_pending"])
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
     diff = {"before": {"devices": [system_ram.outline(report) for report in before]}, "after": {"devices": [system_ram.outline(report) for report in reports]}}

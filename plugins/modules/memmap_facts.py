@@ -175,7 +175,7 @@ ansible_facts:
             memmap_devices:
               description:
                 - Bytes of memmap on the memory of each dax device, by the device's name. Empty where all of it is on memory that the machine booted with.
-                - Tells slow memory from DRAM where V(other_node) does not, as the other node may be that of another device.
+                - Tells slow memory from DRAM where node ids do not, as the other node may be that of another device, and the device's own may have DRAM, too.
               returned: success
               type: dict
             memmap:

@@ -24,11 +24,11 @@ MIB = 1 << 20
 
 class NdHost(Host):
     """``content`` holds what wipefs finds on each block device, ``filled`` devices with bytes that are not zero, ``claimed`` the ones in use;
-    ``faults`` first words of commands and how often they fail."""
+    ``faults`` first words of commands and how often they fail; ``hooks`` the same, with something to do just after."""
 
     def __init__(self, root):
         super().__init__(str(root))
-        self.log, self.content, self.filled, self.claimed, self.faults = [], {}, {}, set(), {}
+        self.log, self.content, self.filled, self.claimed, self.faults, self.hooks = [], {}, {}, set(), {}, {}
         self.boot()
 
     # the tree
@@ -190,6 +190,8 @@ class NdHost(Host):
                 raise TestbedError("%s failed with exit code 237" % argv[0], details=["failed to enable"])
         if argv[0] == "ndctl":
             getattr(self, "_" + argv[1].replace("-", "_"))(*argv[2:])
+        for start in [key for key in self.hooks if words.startswith(key)]:
+            self.hooks[start]()
         return ""
 
     @staticmethod
@@ -230,6 +232,8 @@ class NdHost(Host):
         self._release(name)
 
     def _enable_namespace(self, name):
+        if not self.exists("%s/%s" % (BUS, name)):
+            raise TestbedError("ndctl failed with exit code 1", details=["error enabling namespaces: No such device or address"])
         self._claim(name, "raw", None)
 
     def _disable_region(self, name):
@@ -247,5 +251,7 @@ class NdHost(Host):
                 shutil.rmtree(os.path.realpath(self.path("%s/%s" % (BUS, namespace))))
                 os.unlink(self.path("%s/%s" % (BUS, namespace)))
             self.put("%s/%s/nstype" % (BUS, name), "5")
+        for namespace in self.namespaces(name):
+            self._claim(namespace, "raw", None)
         self.driver("%s/%s" % (BUS, name), "nd_region")
         self._count("%s/%s" % (BUS, name))

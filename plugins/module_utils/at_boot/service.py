@@ -150,8 +150,6 @@ def _when_it_would_do(host, plan, seconds):
                 system_ram.apply(host, _filled(plan.devices, DEVICE), check_mode=True)
             if plan.blocks:
                 stepwise.apply(host, _filled(plan.blocks, BLOCKS), check_mode=True)
-        except signals.Interrupted:
-            raise
         except TestbedError as exc:
             last[:] = [exc]
             if exc.lasting:
@@ -161,8 +159,6 @@ def _when_it_would_do(host, plan, seconds):
 
     try:
         host.wait_until(would_do, "what is declared", timeout=seconds, interval=1.0)
-    except signals.Interrupted:
-        raise
     except TestbedError:
         raise last[0]
 

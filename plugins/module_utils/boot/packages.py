@@ -41,7 +41,7 @@ def contents(listing):
     release, boot, other = None, 0, 0
     for line in listing.splitlines():
         words = line.split(None, 5)
-        if len(words) < 6 or not words[2].isdigit():
+        if len(words) < 6 or not words[2].isdecimal():
             continue
         name, size = words[5].lstrip("."), int(words[2])
         found = re.match(r"/boot/vmlinu[zx]-(\S+)$", name)
@@ -100,7 +100,7 @@ def interrupted(host):
 
 def unfinished(host):
     """Whether dpkg was stopped before it wrote its database: what that says of packages is out of date until its next run."""
-    return any(name.isdigit() for name in host.listdir(JOURNAL))
+    return any(name.isdecimal() for name in host.listdir(JOURNAL))
 
 
 def check_distribution(host):
@@ -156,7 +156,7 @@ def kernels(host):
 
 def version_key(text):
     """Order of releases: numbers as numbers, other words as words, ``~`` before anything."""
-    return [(-1, 0, "") if part == "~" else (1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|[a-zA-Z]+|~", text)]
+    return [(-1, 0, "") if part == "~" else (1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.findall(r"\d+|[a-zA-Z]+|~", text)]
 
 
 def surplus(installed, kept, keep):

@@ -15,6 +15,12 @@ _NEXT = re.compile(r"Loading Linux \S+ \.\.\.|BdsDxe: (?:loading|starting) ")
 _DUMP = re.compile(r"^(\[ *[\d.]+\] ?)?\s*(Kernel Offset:|Code:|\? |(R[A-Z0-9]{2}|[CDEFG]S|CR\d|DR\d|PKRU|FS|EFLAGS)\b *: )")
 
 
+def shown(text):
+    """A console's lines as they may be shown: without control characters, dumps of registers and stacks, and kernel addresses."""
+    return [kernel_log.without_addresses(line.rstrip()) for line in _CONTROL.sub("", text.replace("\r", "\n")).splitlines()
+            if line.strip() and not _DUMP.match(line)]
+
+
 def tail(text, release, lines=15):
     """The last lines of the last boot of ``release``, without control characters and kernel addresses; the log's end where no boot of it is seen."""
     text = _CONTROL.sub("", text.replace("\r", "\n"))
@@ -23,6 +29,6 @@ def tail(text, release, lines=15):
         start = text.find("\n", start) + 1 or len(text)
         after = _NEXT.search(text, start)
         text = text[start:after.start() if after else len(text)]
-    said = [kernel_log.without_addresses(line.rstrip()) for line in text.splitlines() if line.strip() and not _DUMP.match(line)]
+    said = shown(text)
     first = kernel_log.trouble([(7, line) for line in said]) if start >= 0 else None
     return ([first] if first and first not in said[-lines:] else []) + said[-lines:]

@@ -136,7 +136,7 @@ def _device_blocks(region, unit, check_mode):
     memory = [device for device in region.devices if device.driver == "kmem"]
     if memory or check_mode:
         ids = [number for device in memory or region.devices for number in dax.whole_blocks(device, unit)[0]]
-        return Place(region.who, region.named, unit, ids, [] if region.place is None else [region.node], not memory)
+        return Place(region.who, region.named, unit, ids, [] if region.node is None else [region.node], not memory)
     drivers = [device.driver for device in region.devices if device.driver]
     raise TestbedError("%s is not system RAM: its dax device is with %s" % (region.who, drivers[0] if drivers else "no driver"),
                        remedy="give it to kmem with memlab.testbed.dax_device")

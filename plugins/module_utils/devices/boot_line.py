@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 
 DIRECTORY = "/etc/default/grub.d"
@@ -148,7 +149,7 @@ def _change(host, place, before, after, parameters):
         if missing:
             raise TestbedError("update-grub ended well, but not every Linux entry of %s has %s" % (CONFIGURATION, " ".join(missing)),
                                remedy="see whether %s is read: grub-mkconfig has to source %s/*.cfg" % (place, DIRECTORY))
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         _put(host, place, before)
         exc.details = exc.details + ["%s was put back as it was" % place]
         raise exc

@@ -165,7 +165,7 @@ def mounts(host, numbers):
 
 
 def _processes(host):
-    return [name for name in host.listdir("/proc", ordered=False) if name.isdigit()]
+    return [name for name in host.listdir("/proc", ordered=False) if name.isdecimal()]
 
 
 def _users(host, devices):

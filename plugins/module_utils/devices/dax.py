@@ -12,13 +12,14 @@ import collections
 import errno
 import re
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range
 
 BUS = "/sys/bus/dax"
 BOOT_PARAMETER = "/sys/module/memory_hotplug/parameters/memmap_on_memory"
 
-# name; driver's name or None; knob: True, False, None where the kernel has none; node the memory would go to; ranges: ((first byte, last byte), ...)
+# name; driver's name or None; knob: True, False, None where the kernel has none; node the memory would go to or None; ranges: ((first byte, last byte), ...)
 DaxDevice = collections.namedtuple("DaxDevice", "name driver knob node ranges")
 
 
@@ -32,7 +33,13 @@ def read(host, name):
     for entry in sorted(mappings, key=lambda word: int(word[7:])):
         ranges.append((host.read_int("%s/%s/start" % (base, entry)), host.read_int("%s/%s/end" % (base, entry))))
     knob = host.read_optional(base + "/memmap_on_memory")
-    return DaxDevice(name, host.link_name(base + "/driver"), None if knob is None else knob == "1", int(host.read(base + "/target_node")), tuple(ranges))
+    return DaxDevice(name, host.link_name(base + "/driver"), None if knob is None else knob == "1", _node(host, base), tuple(ranges))
+
+
+def _node(host, base):
+    """The kernel hides the file where there is no node (drivers/dax/bus.c:dev_dax_visible, 6.1 to 7.3)."""
+    text = host.read_optional(base + "/target_node") or ""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def read_all(host):
@@ -72,6 +79,12 @@ def no_self_hosting(host):
     return None
 
 
+def no_knob(host, name):
+    """The error for a device without the knob."""
+    return TestbedError("%s has no knob memmap_on_memory, so its memmap cannot be put on the device" % name,
+                        remedy="the knob came with kernel 6.8; this is %s" % release(host), lasting=True)
+
+
 def write_knob(host, name, value):
     """Set the intent. Raises :class:`TestbedError` with the errno in words; writing the value that is there already is harmless."""
     path = "%s/devices/%s/memmap_on_memory" % (BUS, name)
@@ -99,8 +112,7 @@ def probe_self_hosting(host, device):
     if refusal:
         raise refusal
     if device.knob is None:
-        raise TestbedError("%s has no knob memmap_on_memory, so its memmap cannot be put on the device" % device.name,
-                           remedy="the knob came with kernel 6.8; this is %s" % release(host), lasting=True)
+        raise no_knob(host, device.name)
     if device.driver == "kmem" and not device.knob:
         try:
             host.write("%s/devices/%s/memmap_on_memory" % (BUS, device.name), "1")
@@ -109,9 +121,10 @@ def probe_self_hosting(host, device):
                 return
         write_knob(host, device.name, True)
         return
-    write_knob(host, device.name, True)
-    if not device.knob:
-        write_knob(host, device.name, False)
+    with signals.deferred():
+        write_knob(host, device.name, True)
+        if not device.knob:
+            write_knob(host, device.name, False)
 
 
 def bind(host, name, driver="kmem"):
@@ -160,14 +173,16 @@ def unbind(host, name, driver):
 
 
 def leave(host, device):
-    """As :func:`unbind`, unless the kernel might crash: drivers/dax/kmem.c:dev_dax_kmem_remove of 6.12 follows a null pointer for a range that was not added.
+    """As :func:`unbind`, unless :func:`refuse_partial` has something against it. ``device`` is as read after it was bound."""
+    refuse_partial(host, device)
+    unbind(host, device.name, device.driver)
 
-    ``device`` is as read after it was bound.
-    """
+
+def refuse_partial(host, device):
+    """The kernel might crash: drivers/dax/kmem.c:dev_dax_kmem_remove of 6.12 follows a null pointer for a range that was not added."""
     missing = device.driver == "kmem" and set(whole_blocks(device, block_size(host))[0]).difference(block_ids(host))
     if missing and not host.exists("%s/devices/%s/state" % (BUS, device.name)):
         raise TestbedError("%s was added in part, and the kernel may crash when it is released: it stays with kmem" % device.name)
-    unbind(host, device.name, device.driver)
 
 
 def _write_driver(host, name, driver, action):

@@ -187,8 +187,8 @@ def _amount(asked):
     if isinstance(asked.get("amount"), bool):
         raise TestbedError("amount: %r is not all, a number of blocks, bytes with a unit, or a percentage" % (asked["amount"],))
     word = str(asked.get("amount", DEFAULTS["amount"])).strip()
-    percent = re.fullmatch(r"([0-9]{1,3})%", word)
-    if percent and int(percent.group(1)) <= 100 or word.lower() == "all" or re.fullmatch(r"[0-9]{1,18}", word):
+    percent = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%", word)
+    if percent and float(percent.group(1)) <= 100 or word.lower() == "all" or re.fullmatch(r"[0-9]{1,18}", word):
         return word
     try:
         parse_size(word)

@@ -29,8 +29,11 @@ def exclusive(host, timeout=120.0):
             owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise TestbedError("another run (process %s) is changing this host's memory devices, and %g s of waiting did not see its end" % (owner, timeout),
                                remedy="wait for it, or end it, and run again")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError as exc:
+            raise TestbedError("cannot write the lock %s (%s)" % (LOCK, errno_name(exc.errno)))
         yield
     finally:
         os.close(descriptor)

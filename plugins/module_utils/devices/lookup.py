@@ -15,7 +15,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 KEYS = ("memory_devices", "namespace", "soft_reserved")
 
 # {key: value} as the task named it; what to call it; directory of its attributes (Documentation/ABI/testing/sysfs-bus-dax), None before its
-# region is made; first byte or None where nothing tells; bytes; node its memory goes to; its dax.DaxDevices that have bytes, by address
+# region is made; first byte or None where nothing tells; bytes; node its memory goes to or None; its dax.DaxDevices that have bytes, by address
 DaxRegion = collections.namedtuple("DaxRegion", "named who place start size node devices")
 
 _ADDRESS = re.compile("0x[0-9a-f]{1,16}")
@@ -88,7 +88,7 @@ class Inventory(object):
         if _KERNEL_NAME.fullmatch(word):
             raise TestbedError("%s is the kernel's own numbering, which changes between boots" % word, remedy="name the namespace by its name or its uuid")
         who, named, every = "namespace %s" % word, {"namespace": text}, nvdimm.namespaces(self.host)
-        if may_be_missing and not any(word in (entry.label, entry.label_uuid, entry.info_uuid) for entry in every):
+        if may_be_missing and not any(nvdimm.is_called(entry, word) for entry in every):
             return _missing(named, who)
         found = nvdimm.find_namespace(every, word)
         if found.mode != "devdax":

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Namespaces made, made anew and removed by ``ndctl``.
 
-Each step looks for use again before it destroys anything, and is undone when a later one fails, as far as that can be.
+Each step looks for use and data again before it destroys anything, and is undone when a later one fails, as far as that can be.
 """
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ DRIVERS = ("nd_pmem", "nd_btt", "dax_pmem", "device_dax")
 
 
 def change(host, plans):
-    """Remove, make anew, make. Raises :class:`TestbedError`: what this call made is gone again then, and the details say what stays."""
+    """Remove, make anew, make. Raises :class:`TestbedError`: what this call made is gone again then, and the details say what stays and what is lost."""
     undo, stays = session.Undo(), []
     try:
         _load_drivers(host)
         for found in plans:
             if found.action == "remove":
-                _remove(host, found)
-                stays.append("removed before that: the %s" % found.entry.who)
+                _remove(host, found, stays)
         for found in plans:
             if found.action == "remake":
-                _remake(host, found, undo)
+                _remake(host, found, undo, stays)
         for found in plans:
             if found.action == "enable":
-                host.run(["ndctl", "enable-namespace", found.namespace.name])
                 undo.add("the %s enabled" % found.entry.who, host.run, ["ndctl", "disable-namespace", found.namespace.name])
+                host.run(["ndctl", "enable-namespace", found.namespace.name])
             elif found.action == "make":
                 _make(host, found.entry, undo, stays)
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         exc.details = exc.details + stays
-        exc.changed = bool(stays)
+        exc.changed = exc.changed or bool(stays)
         undo.into(exc)
         raise exc
 
@@ -45,8 +44,6 @@ def _load_drivers(host):
     """One that is not there at all shows itself when it is needed."""
     try:
         host.run(["modprobe", "-q", "-a"] + list(DRIVERS))
-    except signals.Interrupted:
-        raise
     except TestbedError:
         pass
 
@@ -61,40 +58,47 @@ def now(host, wanted):
     return inventory, wanted, find(inventory, wanted)
 
 
-def _remove(host, found):
-    """Destroy one namespace. Looked at again first: what was free of use may be in use by now."""
-    contents.refuse_loss(host, found.namespace.name, found.entry.who, True, "remove")
+def _remove(host, found, stays):
+    """Destroy one namespace. Looked at again first: what was free of use and of data need not be so by now."""
+    contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
     try:
         _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         undo = session.Undo()
         undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
         if found.namespace.enabled:
             undo.into(exc)
+        if not _is_as_it_was(host, found.namespace):
+            stays.append("lost before that: what the %s held" % found.entry.who)
         raise exc
+    stays.append("removed before that: the %s, with what it held" % found.entry.who)
     if found.entry.region.labels != "used":
         host.run(["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it
     elif _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
         raise TestbedError("%s is still there although ndctl said it was destroyed" % found.entry.who)
 
 
+def _is_as_it_was(host, namespace):
+    return namespace in nvdimm.namespaces(host)
+
+
 def _by_label(host, region, uuid):
     return next((entry for entry in nvdimm.namespaces(host) if entry.region == region.name and uuid is not None and entry.label_uuid == uuid), None)
 
 
-def _remake(host, found, undo):
+def _remake(host, found, undo, stays):
     """Destroyed and made with the uuid that it had: ndctl's own reconfiguration gives it another one."""
     before = found.namespace
     wanted = completed(found.entry, before)
     old = wanted._replace(name=before.label, uuid=before.label_uuid, mode=before.mode, map=before.map, size=before.size, align=before.align,
                           sector_size=before.sector_size)
     if wanted.region.labels != "used":
-        contents.refuse_loss(host, before.name, wanted.who, True, "reconfigure")
-        undo.add("%s, as it was before" % wanted.who, _form, host, old, before.name)
-        _form(host, wanted, before.name)
+        lost = contents.refuse_loss(host, before.name, wanted.who, wanted.allow, "reconfigure")
+        undo.add("the %s made anew; it is again what it was, but for what it held" % wanted.who, _form_again, host, old, before)
+        _form_over(host, wanted, before, lost, stays)
         return
-    _remove(host, found)
-    undo.add("%s, as it was before" % wanted.who, _create, host, old)
+    _remove(host, found, stays)
+    undo.add("the %s removed; it is again what it was, but for what it held" % wanted.who, _create, host, old)
     undo.add("%s" % wanted.who, _destroy_made, host, wanted.region, wanted.uuid)
     _create(host, wanted)
 
@@ -106,9 +110,9 @@ def _make(host, wanted, undo, stays):
         inventory, wanted, namespace = now(host, wanted)
     if wanted.region.labels != "used":
         target = inventory.in_region(wanted.region)[0]
-        contents.refuse_loss(host, target.name, wanted.who, True)
+        lost = contents.refuse_loss(host, target.name, wanted.who, wanted.allow)
         undo.add(wanted.who, _unform, host, target.name)
-        _form(host, wanted._replace(mode=wanted.mode or "fsdax"), target.name)
+        _form_over(host, wanted._replace(mode=wanted.mode or "fsdax"), target, lost, stays)
         return
     step = unit(wanted.region, wanted.align)
     wanted = wanted._replace(mode=wanted.mode or "fsdax", uuid=wanted.uuid or str(uuids.uuid4()), size=wanted.size or wanted.region.largest // step * step)
@@ -119,18 +123,27 @@ def _make(host, wanted, undo, stays):
 def _write_labels(host, inventory, wanted, stays):
     """Empty labels in blank label areas. ndctl does that only while no region of the NVDIMMs is enabled."""
     for entry in inventory.in_region(wanted.region):
-        contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, True)
-    host.run(["ndctl", "disable-region", wanted.region.name])
+        contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, wanted.allow)
     try:
+        # within: what a signal or a timeout breaks off may be done all the same
+        host.run(["ndctl", "disable-region", wanted.region.name])
         # it refuses by itself where there are labels already
         _tool(host, ["ndctl", "init-labels"] + list(wanted.region.dimms), "%s: its NVDIMMs took no labels" % wanted.who)
         stays.append("done before that, and kept: empty labels written to the NVDIMMs of %s" % wanted.who)
     finally:
         with signals.deferred():
-            host.run(["ndctl", "enable-region", wanted.region.name])
+            _enable_region(host, wanted)
     region = next(region for region in nvdimm.regions(host) if region.name == wanted.region.name)
     if region.labels != "used":
         raise TestbedError("%s: labels were written, but the kernel does not use them" % wanted.who, remedy="see the kernel log, and ndctl check-labels")
+
+
+def _enable_region(host, wanted):
+    try:
+        host.run(["ndctl", "enable-region", wanted.region.name])
+    except TestbedError as exc:
+        exc.changed = True
+        raise exc
 
 
 def _options(wanted):
@@ -150,6 +163,19 @@ def _form(host, wanted, name):
     _tool(host, ["ndctl", "create-namespace", "--no-autolabel", "--force", "--reconfig", name] + _options(wanted), "%s could not be made" % wanted.who)
 
 
+def _form_over(host, wanted, before, lost, stays):
+    try:
+        _form(host, wanted, before.name)
+    finally:
+        if lost and not _is_as_it_was(host, before):
+            stays.append("lost before that: what the %s held" % wanted.who)
+
+
+def _form_again(host, old, before):
+    if not _is_as_it_was(host, before):
+        _form(host, old, before.name)
+
+
 def _unform(host, name):
     host.run(["ndctl", "destroy-namespace", "--force", name])
     host.run(["ndctl", "enable-namespace", name])
@@ -165,7 +191,5 @@ def _destroy_made(host, region, uuid):
 def _tool(host, argv, summary):
     try:
         return host.run(argv)
-    except signals.Interrupted:
-        raise
     except TestbedError as exc:
         raise TestbedError(summary, details=[exc.summary] + exc.details, remedy=exc.remedy or "the kernel log may say more")

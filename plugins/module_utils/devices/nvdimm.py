@@ -136,10 +136,15 @@ def _claimed_by(host, dax):
     return host.read_optional("%s/%s/namespace" % (BUS, parent[0])) or None if parent else None
 
 
+def is_called(namespace, word):
+    """Whether a namespace's label has the name ``word``, or its label or info block has that uuid, in whatever case."""
+    return namespace.label == word or word.lower() in (namespace.label_uuid, namespace.info_uuid)
+
+
 def find_namespace(found, text):
     """The one of ``found`` whose label has the name, or whose label or info block has the uuid ``text``. Raises :class:`TestbedError`."""
     word = str(text)
-    matches = [entry for entry in found if entry.label == word or word.lower() in (entry.label_uuid, entry.info_uuid)]
+    matches = [entry for entry in found if is_called(entry, word)]
     if not matches:
         known = ["%s (%s)" % (entry.label, entry.label_uuid) if entry.label else entry.label_uuid or entry.info_uuid or "one without a label"
                  for entry in found]

@@ -98,7 +98,7 @@ def refuse_drawn(host, who, node, devices, unit):
             continue
         for block in online.look(host, dax.whole_blocks(other, unit)[0]):
             if block.online and online.zone_kind(block.zone) != "movable":
-                raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of node %d, "
+                raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of node %s, "
                                    "and the kernel takes the memmap of memory on node %d from there first" % (who, block.id, other.node, node),
                                    remedy="add dram devices before anything goes online in a kernel zone, or put the others' blocks in the movable zone")
 

@@ -207,6 +207,10 @@ def _refuse_online(host, who, device):
     if online:
         raise TestbedError("the region of %s has %d memory blocks online, %d is the first: removing it would lose the range until reboot"
                            % (who, len(online), online[0].id), remedy="take them offline first with memlab.testbed.memory_blocks")
+    try:
+        dax.refuse_partial(host, device)
+    except TestbedError as exc:
+        raise TestbedError("the region of %s cannot go: %s" % (who, exc.summary), remedy="reboot, which releases it")
 
 
 def _refuse_loss(host, wanted, region):
@@ -276,8 +280,6 @@ def make(host, placed):
     try:
         try:
             host.run(argv + ["-m"] + [device.name for device in wanted.members])
-        except signals.Interrupted:
-            raise
         except TestbedError as exc:
             raise _explain(host, wanted, exc)
         # the kernel makes either from a work queue or a probe: it need not be there when the tool returns
@@ -285,7 +287,7 @@ def make(host, placed):
             host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), "NVDIMM region of the region of %s" % who)
         else:
             host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % who)
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         if _left(host, wanted):
             undo = session.Undo()
             undo.add("the region of %s" % who, _remove_new, host, wanted)
@@ -318,7 +320,7 @@ def _change(host, changes):
                 for placed in group:
                     make(host, placed)
                     done.append("made before that, and kept: the region of %s" % identity.describe_all(placed.wanted.members))
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         exc.details = exc.details + done
         exc.changed = exc.changed or bool(done)
         raise exc
@@ -376,18 +378,46 @@ def remove(host, wanted, region):
         return
     _refuse_removal(host, wanted, region)
     nvdimm = cxl_pmem.nvdimm_region(host, region) if region.mode == "pmem" else None
-    for name in cxl_pmem.dax_devices(host, nvdimm) if nvdimm else region.dax:
-        device = dax.read(host, name)
-        if device.driver == "kmem" or device.driver and nvdimm is None:
-            dax.unbind(host, name, device.driver)
-    if region.enabled:
-        host.run(["cxl", "disable-region", region.name])
-    if region.committed:
-        host.run(["cxl", "destroy-region", region.name])
-    else:
-        cxl.discard(host, region)
+    who, undo = identity.describe_all(wanted.members), session.Undo()
+    try:
+        for name in cxl_pmem.dax_devices(host, nvdimm) if nvdimm else region.dax:
+            device = dax.read(host, name)
+            if device.driver == "kmem" or device.driver and nvdimm is None:
+                undo.add("the dax device of the region of %s released from %s" % (who, device.driver), _bind_again, host, device)
+                dax.leave(host, device)
+        if region.enabled:
+            undo.add("the region of %s disabled" % who, _enable_again, host, wanted, region)
+            host.run(["cxl", "disable-region", region.name])
+        if region.committed:
+            host.run(["cxl", "destroy-region", region.name])
+        else:
+            cxl.discard(host, region)
+    except (TestbedError, signals.Interrupt) as exc:
+        if region.name in [known.name for known in _left(host, wanted)]:
+            undo.into(exc)
+        else:
+            exc.changed = True
+        raise exc
     if region.name in [known.name for known in _left(host, wanted)]:
         raise TestbedError("the region of %s is still there although it was removed without an error" % identity.describe_all(wanted.members))
+
+
+def _enable_again(host, wanted, region):
+    """Its dax device comes without a driver, as it was left."""
+    with holds.autoprobe_off(host) if region.mode == "ram" else contextlib.nullcontext():
+        host.run(["cxl", "enable-region", region.name])
+        if region.dax:
+            host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % identity.describe_all(wanted.members))
+
+
+def _bind_again(host, device):
+    """Its blocks are offline, as they were."""
+    if dax.read(host, device.name).driver is not None:
+        return
+    with holds.auto_online_off(host), holds.autoprobe_off(host):
+        if device.knob is not None:
+            dax.write_knob(host, device.name, device.knob)
+        dax.bind(host, device.name, device.driver)
 
 
 def apply(host, entries, check_mode=False):

@@ -34,7 +34,7 @@ class Undo(object):
 
     def into(self, failure):
         """Undo all of it; what was undone, and what could not be, is added to the failure's details, and what stays makes it ``changed``."""
-        with signals.deferred():
+        with contextlib.suppress(signals.Interrupt), signals.deferred():  # one that came meanwhile: the failure ends the run, too
             while self._steps:
                 what, action, arguments = self._steps.pop()
                 try:

@@ -14,23 +14,41 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Interrupted(TestbedError):
-    """A signal asked us to end."""
+    """A signal asked us to end: what leaves :func:`as_errors`."""
+
+
+class Interrupt(BaseException):
+    """The same within it. No :class:`TestbedError`: who can go on without what a tool or a file would have said must not go on after this.
+
+    Who undoes something on an error catches it by name, and adds to it as to that one.
+    """
+
+    def __init__(self, summary, remedy):
+        super(Interrupt, self).__init__(summary)
+        self.summary, self.details, self.remedy, self.changed = summary, [], remedy, False
 
 
 @contextlib.contextmanager
 def as_errors():
-    """Within, the first of SIGTERM, SIGINT, SIGHUP raises :class:`Interrupted`; later ones are ignored while we put things right."""
+    """Within, the first of SIGTERM, SIGINT, SIGHUP raises :class:`Interrupt`; later ones are ignored while we put things right. :class:`Interrupted` leaves."""
     def interrupt(number, frame):
         for other in ENDING:
             signal.signal(other, signal.SIG_IGN)
-        raise Interrupted("interrupted by %s" % signal.Signals(number).name, remedy="what was held back is restored; run again to finish")
+        raise Interrupt("interrupted by %s" % signal.Signals(number).name, remedy="what was held back is restored; run again to finish")
 
-    before = [(number, signal.signal(number, interrupt)) for number in ENDING]
+    before = [(number, signal.getsignal(number)) for number in ENDING]
     try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+        try:
+            for number in ENDING:
+                signal.signal(number, interrupt)
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+    except Interrupt as exc:
+        failure = Interrupted(exc.summary)
+        vars(failure).update(vars(exc))
+        raise failure from None
 
 
 @contextlib.contextmanager

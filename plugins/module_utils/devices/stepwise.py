@@ -55,7 +55,7 @@ def carry_out(host, entries, found, check_mode=False, manner=None):
         with _log(host, manner.health.kernel_log) as log:
             try:
                 _take(host, plans, manner, log, results)
-            except TestbedError as exc:
+            except (TestbedError, signals.Interrupt) as exc:
                 _failed(host, wanted, plans, results, manner, log, exc)
                 raise exc
     after = [_done(target, results) for target in wanted]
@@ -104,7 +104,7 @@ def _log(host, needed):
 
 def _failed(host, wanted, plans, results, manner, log, exc):
     """Say what stays, or undo it; all of it goes into the error."""
-    with signals.deferred():
+    with contextlib.suppress(signals.Interrupt), signals.deferred():  # one that comes meanwhile: the failure ends the run, too
         before = {block.id: block for target in wanted for block in target.blocks}
         # what a signal left without its state
         for result, block in zip(results, online.look(host, [result["id"] for result in results])):

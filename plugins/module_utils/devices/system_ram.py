@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, parts, preflight, proven, regions, session
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, parts, preflight, proven, regions, session, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
@@ -82,6 +82,9 @@ def _wanted(entry, region, part, device, size, blocks, unit):
         raise TestbedError("%s: memmap goes with mode system-ram" % who, remedy="where a devdax namespace keeps its own memmap is for its map to say")
     if mode == "system-ram" and size is not None and not blocks:
         raise TestbedError("%s: its dax device holds no whole memory block of %s" % (who, format_size(unit)))
+    if mode == "system-ram" and region.place is not None and region.node is None:
+        raise TestbedError("%s: its dax device has no target node, so it cannot become system RAM" % who,
+                           remedy="the kernel takes the node from firmware's tables (SRAT, CEDT, NFIT): see memory_doctor", lasting=True)
     on_device = memmap == "device" if mode == "system-ram" else None
     return Wanted(region.named, who, region, part, device, mode, on_device, bool(entry.get("offline")), bool(entry.get("allow_data_loss")), size,
                   blocks, (size or 0) - len(blocks) * unit)
@@ -130,14 +133,15 @@ def _releases(changes, divisions, wanted, unit):
     return found
 
 
-def check(host, wanted, divisions=(), check_mode=False):
+def check(host, wanted, divisions=(), check_mode=False, reboot_pending=False):
     """Refuse, before anything has changed, what cannot come out as asked.
 
+    :arg reboot_pending: in check mode, that the boot parameter is off until a restart which check mode has left out.
     Returns the entries that need a change, what leaves its driver, and ``{who: what is lost by it}``. Raises :class:`TestbedError`.
     """
     unit = block_size(host)
     for entry in [entry for entry in wanted if entry.on_device]:
-        _check_self_hosting(host, entry, check_mode)
+        _check_self_hosting(host, entry, check_mode, check_mode and reboot_pending)
     alike = [entry for entry in wanted if is_as_wanted(host, entry)]
     astray = proven.astray(host, [entry for entry in alike if entry.on_device is not None])
     changes = [entry for entry in wanted if entry not in alike or entry.who in astray]
@@ -151,7 +155,8 @@ def check(host, wanted, divisions=(), check_mode=False):
     if to_dram:
         everything = dax.read_all(host)
         going = {release.device.name for release in releases}
-        for entry in to_dram:
+        # what is online now is not what will be when the memmap is placed
+        for entry in [] if check_mode and reboot_pending else to_dram:
             try:
                 preflight.refuse_drawn(host, entry.who, entry.region.node, [other for other in everything if other.name not in going], unit)
             except TestbedError as exc:
@@ -162,13 +167,15 @@ def check(host, wanted, divisions=(), check_mode=False):
     return changes, releases, lost
 
 
-def _check_self_hosting(host, entry, check_mode):
+def _check_self_hosting(host, entry, check_mode, reboot_pending):
     device = entry.device or next(iter(entry.region.devices), None)
     try:
         refusal = dax.no_self_hosting(host)
-        if refusal:
+        if refusal and not (reboot_pending and dax.boot_parameter(host) is not None):
             raise refusal
-        if device is not None and (device.knob is None or not check_mode):
+        if device is not None and device.knob is None:
+            raise dax.no_knob(host, device.name)
+        if device is not None and not check_mode:
             dax.probe_self_hosting(host, device)
     except TestbedError as exc:
         raise TestbedError("%s: %s" % (entry.who, exc.summary), exc.details, exc.remedy, exc.lasting)
@@ -191,14 +198,14 @@ def _check_release(host, release):
     return contents.refuse_loss(host, release.device.name, release.who, release.may_lose)
 
 
-def change(host, wanted, changes, releases, divisions, timeout=60.0):
+def change(host, wanted, changes, releases, divisions, timeout=60.0, lost=()):
     """Bring every entry to what is wanted; of those for system RAM, the ones for DRAM are bound first.
 
-    :arg timeout: seconds for one block to go offline.
+    :arg timeout: seconds for one block to go offline. :arg lost: ``who`` of the entries whose device holds what is lost by it.
     Returns what ``auto_online_blocks`` was, and ``wanted`` with the devices that were made.
     Raises :class:`TestbedError` after undoing what this call did; the undoing is in its details.
     """
-    undo, renamed = session.Undo(), {}
+    undo, renamed, added = session.Undo(), {}, []
     with holds.auto_online_off(host) as policy, holds.autoprobe_off(host):
         try:
             regions.load_drivers(host)
@@ -212,16 +219,21 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0):
             for entry in changes:
                 _turn_knob(host, entry, undo)
             for entry in sorted(changes, key=lambda entry: bool(entry.on_device)):
+                added.append(entry.who)
                 _add(host, entry, undo)
             proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
-        except TestbedError as exc:
+        except (TestbedError, signals.Interrupt) as exc:
             undo.into(exc)
+            gone = [who for who in added if who in lost]
+            exc.details += ["may be lost all the same: what %s held" % who for who in gone]
+            exc.changed = exc.changed or bool(gone)
             raise exc
     return policy, wanted
 
 
 def _release(host, release, undo, renamed, timeout):
-    """Offline, unbind."""
+    """Offline, unbind. Looked at again first: while blocks of another device went offline, somebody may have opened or filled this one."""
+    _check_release(host, release)
     name, driver = release.device.name, release.device.driver
     if driver is None:
         return
@@ -326,12 +338,12 @@ def _unbind_again(host, entry, driver):
     _unbind(host, entry)
 
 
-def apply(host, entries, check_mode=False, timeout=60.0):
+def apply(host, entries, check_mode=False, timeout=60.0, reboot_pending=False):
     """The whole step: returns ``(changed, reports, before, policy)``; policy is what ``auto_online_blocks`` is or was set to."""
     wanted, divisions = parse(host, entries, check_mode)
     divisions = [division for division in divisions if parts.needs_change(division)]
     before = [status(host, entry) for entry in wanted]
-    changes, releases, lost = check(host, wanted, divisions, check_mode)
+    changes, releases, lost = check(host, wanted, divisions, check_mode, reboot_pending)
     altered = [entry in changes for entry in wanted]
     policy = host.read_optional(holds.AUTO_ONLINE)
     if check_mode:
@@ -341,7 +353,7 @@ def apply(host, entries, check_mode=False, timeout=60.0):
                 report.update(mode=entry.mode, knob=report.get("knob") if entry.on_device is None else entry.on_device, size=entry.size)
     else:
         if changes or divisions:
-            policy, wanted = change(host, wanted, changes, releases, divisions, timeout)
+            policy, wanted = change(host, wanted, changes, releases, divisions, timeout, lost)
         reports = [dict(status(host, entry), changed=touched) for entry, touched in zip(wanted, altered)]
     for entry, report in zip(wanted, reports):
         if entry.who in lost:

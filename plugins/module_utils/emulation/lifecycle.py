@@ -9,7 +9,6 @@ import json
 import os
 import time
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, locks, process, qemu_arguments, testbed_file, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image as images
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
@@ -196,7 +195,7 @@ def _plug_in(machine, monitor, name, port):
         for command, arguments in _with_new_backends(monitor, qemu_arguments.memory_device_commands(machine.guest, name, machine.file("memory"), port)):
             monitor.execute(command, arguments)
             done.append((command, arguments))
-    except TestbedError:
+    except BaseException:
         for command, arguments in reversed(done):
             monitor.execute("object-del", {"id": arguments["id"]})
         raise
@@ -228,8 +227,6 @@ def _unplug(machine, monitor, name):
     for backend in qemu_arguments.memory_device_backends(machine.guest, name):
         try:
             monitor.execute("object-del", {"id": backend})
-        except signals.Interrupted:
-            raise
         except TestbedError:
             pass  # kept by QEMU: the next one gets another id
 

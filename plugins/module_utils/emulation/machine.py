@@ -17,11 +17,12 @@ import socket
 import subprocess
 import time
 
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import serial
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, grub_disk, guest_tree, keys, locks, process, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor, Unreachable
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory, testbed_directory
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 
 # The drive's node name; ids with a dot cannot be a declared name.
 DISK = "memlab.disk"
@@ -199,6 +200,8 @@ class Machine(object):
                                                          start_new_session=True)
             except FileNotFoundError:
                 raise TestbedError("%s is not installed" % argv[0], remedy="run the role memlab.testbed.controller")
+            except OSError as exc:
+                raise TestbedError("cannot run %s (%s)" % (argv[0], errno_name(exc.errno)))
             found = (running.pid, process.start_time(running.pid))
             try:
                 keys.write_atomically(self.file("process.json"), json.dumps({"pid": found[0], "started": found[1]}))
@@ -283,8 +286,6 @@ class Machine(object):
             if port is not None:
                 try:
                     self.ssh(host, port, "systemctl poweroff --no-block", timeout=30)
-                except signals.Interrupted:
-                    raise
                 except TestbedError:
                     # A guest that cannot be talked to gets the power button, and after that its plug pulled.
                     monitor.execute("system_powerdown")
@@ -312,21 +313,24 @@ class Machine(object):
         try:
             with open(self.file(name), "rb") as stream:
                 stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, stream.tell() - _TAIL))
+                begin = max(0, stream.tell() - _TAIL)
+                stream.seek(begin)
+                if begin:
+                    stream.readline()  # half a line may hold half an address
                 text = stream.read().decode("utf-8", "replace")
         except OSError:
             return []
-        return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f]", "", line) for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+        return serial.shown(text)[-_TAIL_LINES:]
 
     def failure(self, summary, remedy=None):
         """The error for a guest that did not come up: what QEMU said, and the last lines of the serial log."""
-        qemu, serial = self._tail("qemu.log"), self._tail("serial.log")
+        qemu, console = self._tail("qemu.log"), self._tail("serial.log")
         words = [accelerator.words(line) for line in qemu if "warning:" not in line]
         if any("Could not set up host forwarding" in line for line in words):
             summary, remedy = "guest %s: port %d on 127.0.0.1 is in use" % (self.guest.name, self.ssh_port), "choose another ssh_port, or none for a free one"
         elif words:
             summary += ": " + words[0]
-        details = ["QEMU: " + line for line in words[1:]] + ["serial: " + line for line in serial]
+        details = ["QEMU: " + line for line in words[1:]] + ["serial: " + line for line in console]
         return TestbedError(summary, details=details, remedy=remedy)
 
 

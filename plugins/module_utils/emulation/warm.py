@@ -17,7 +17,6 @@ import os
 import shutil
 import time
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, machine as machines, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -128,8 +127,6 @@ class Snapshot(object):
             monitor.execute("migrate-incoming", {"uri": "file:" + self.memory})
             try:
                 _wait_migrated(monitor, self.machine.guest.name)
-            except signals.Interrupted:
-                raise
             except TestbedError:
                 # What could not be loaded once is not tried again.
                 self.remove()

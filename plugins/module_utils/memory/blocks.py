@@ -107,4 +107,4 @@ def blocks_of_range(start, size, block_size):
 def numbered(names, prefix):
     """``["memory7", "memory32", "uevent"]`` -> ``[7, 32]``."""
     length = len(prefix)
-    return sorted([int(name[length:]) for name in names if name[:length] == prefix and name[length:].isdigit()])
+    return sorted([int(name[length:]) for name in names if name[:length] == prefix and name.isascii() and name[length:].isdecimal()])

@@ -121,7 +121,7 @@ def take(host, steps, timeout=60.0, between=None, results=None):
                 # a block on its way from zone to zone is not done yet
                 if between is not None and (position == final or steps[position + 1].block != step.block):
                     between(result, position < final)
-    except TestbedError as exc:
+    except (TestbedError, signals.Interrupt) as exc:
         stopped = StoppedAtBlock(exc.summary, results, exc.remedy)
         _settle(host, steps, results)
     astray = _read_back(host, steps, results)

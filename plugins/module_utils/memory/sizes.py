@@ -9,7 +9,7 @@ import re
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?\s*$", re.IGNORECASE)
+_SIZE = re.compile(r"^\s*(\d{1,30}(?:\.\d{1,30})?)\s*([KMGTP]?)(?:i?B)?\s*$", re.IGNORECASE | re.ASCII)
 
 
 def parse_size(value, what="size"):
@@ -22,13 +22,13 @@ def parse_size(value, what="size"):
         return value
     found = _SIZE.match(value) if isinstance(value, str) else None
     if found is None:
-        raise TestbedError("%s is not a size: %r" % (what, value), remedy="write bytes, or a number with K, M, G or T, as 512M")
+        raise TestbedError("%s is not a size: %.60r" % (what, value), remedy="write bytes, or a number with K, M, G or T, as 512M")
     whole, dot, fraction = found.group(1).partition(".")
     unit = 1024 ** UNITS[found.group(2).upper()]
     # Integers throughout: a float has 53 bits and petabytes need more.
     count, rest = divmod(int(whole + fraction) * unit, 10 ** len(fraction))
     if rest:
-        raise TestbedError("%s is not a whole number of bytes: %r" % (what, value))
+        raise TestbedError("%s is not a whole number of bytes: %.60r" % (what, value))
     return count
 
 

@@ -8,11 +8,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import decl
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
-from ansible_collections.memlab.testbed.plugins.module_utils.report import words
+from ansible_collections.memlab.testbed.plugins.module_utils.report import in_dram, words
 
 # What a placement is called as a policy; other placements are none.
-POLICIES = {"self": "device", "other_node": "dram"}
-
 ABSENT = "absent"
 
 
@@ -55,8 +53,10 @@ def _device(device, entry, part):
 
 
 def _memmap(part, device):
-    placement = device["placement"] if device else ABSENT
-    return {"wanted": part.get("memmap") if part else None, "found": POLICIES.get(placement, placement), "placement": device["placement"] if device else None,
+    found = device["placement"] if device else ABSENT
+    if device:
+        found = "device" if found == "self" else "dram" if in_dram.holds(device) else found
+    return {"wanted": part.get("memmap") if part else None, "found": found, "placement": device["placement"] if device else None,
             "intent": device["intent"] if device else None, "proofs": device["proofs"] if device else [],
             "bytes": device["memmap_bytes"] if device else 0, "nodes": device["memmap_nodes"] if device else {}}
 

@@ -16,13 +16,13 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
-from ansible_collections.memlab.testbed.plugins.module_utils.report import words
+from ansible_collections.memlab.testbed.plugins.module_utils.report import in_dram, words
 from ansible_collections.memlab.testbed.plugins.module_utils.report.query import query
 
 # Proofs that look at each block itself; zone accounting sees a node's sums.
 STRONG = ("page_tables", "page_flags")
 
-MEANING = {"device": "each block self", "dram": "no page on a device's node"}
+MEANING = {"device": "each block self", "dram": "no page on a device's memory"}
 
 # Characters of what a failed expression returned.
 SHOWN = 160
@@ -185,19 +185,13 @@ class _Device(object):
                           lambda entry: zone_kind(entry["zone"]) or "none")
 
     def _placement(self):
-        fits = _hosts_itself if self._memmap == "device" else self._is_elsewhere
+        fits = _hosts_itself if self._memmap == "device" else in_dram.holds
         wanted = "%s (%s)" % (self._memmap, MEANING[self._memmap])
         found = self._each("memmap", wanted, self._ranges, fits, self._place, _with_bytes)
         # The kernel falls back to ordinary memory without a word where it cannot do what the knob asks for.
         if not found["ok"] and self._memmap == "device" and self._facts["kernel"]["why_not"]:
             found["message"] += "; %s" % self._facts["kernel"]["why_not"]
         return found
-
-    def _is_elsewhere(self, entry):
-        """Not on the device's node, and not on the memory of another device that was added to another node."""
-        own = {str(self._device["target_node"]), str(entry["node"]), "unknown"}
-        elsewhere = entry["placement"] == "other_node" and bool(entry["memmap_nodes"]) and own.isdisjoint(entry["memmap_nodes"])
-        return elsewhere and not entry["memmap_devices"]
 
     def _place(self, entry):
         return "unknown: %s" % self._why_unknown(entry) if entry["placement"] == "unknown" else entry["placement"]

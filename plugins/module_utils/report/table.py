@@ -53,7 +53,7 @@ def _warnings(entry):
     if entry["mistake"]:
         yield entry["mistake"]
     for device in entry["devices"]:
-        slow = [node for node in device["memmap"]["nodes"] if node.isdigit() and int(node) in entry["slow_nodes"] and int(node) != device["node"]]
+        slow = [node for node in device["memmap"]["nodes"] if node.isdecimal() and int(node) in entry["slow_nodes"] and int(node) != device["node"]]
         for node in slow:
             yield "the memmap of %s lies on node %s, whose memory is all on dax devices" % (" ".join(device["device"]) or device["name"], node)
     for name, proof in sorted(entry["proofs"].items()):

@@ -40,8 +40,8 @@ def add_nodes(several):
 
 def on_nodes(per_node):
     """``{"0": 16777216}`` -> ``16M on node 0``; ``unknown`` as node last."""
-    numbers = sorted(per_node, key=lambda node: (not node.isdigit(), int(node) if node.isdigit() else 0))
-    return ", ".join("%s on %s" % (format_size(per_node[node]), "node %s" % node if node.isdigit() else "an unknown node") for node in numbers)
+    numbers = sorted(per_node, key=lambda node: (not node.isdecimal(), int(node) if node.isdecimal() else 0))
+    return ", ".join("%s on %s" % (format_size(per_node[node]), "node %s" % node if node.isdecimal() else "an unknown node") for node in numbers)
 
 
 def identities(device):

@@ -61,7 +61,7 @@ def _entry(entry, what, machine, twin):
 
 def _name(member, device, twin):
     kept = twin.devices[device.pci]["serial"]
-    return member if member.lower().startswith("0x") and int(member, 16) == kept or member.isdigit() and int(member) == kept else "%#x" % kept
+    return member if member.lower().startswith("0x") and int(member, 16) == kept or member.isdecimal() and int(member) == kept else "%#x" % kept
 
 
 def _handle(text):
@@ -96,7 +96,7 @@ def _sizes(asked, what, twin, host, small, block, region_unit):
             size = parse_size(holder[key], label)
             put(holder, key, format_size(less(size, unit or (BLOCK if size * small // host >= SMALL else topology.NVDIMM_UNIT))), label)
     amount = str(asked.get("amount", "all")).strip()
-    if amount.isdigit():
+    if amount.isdecimal():
         if int(amount):
             put(asked, "amount", str(less(int(amount) * block, BLOCK) // BLOCK), "amount")
     elif amount.lower() != "all" and not amount.endswith("%"):

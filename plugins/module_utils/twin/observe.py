@@ -99,7 +99,7 @@ def _nvdimms(host, said):
             said.append(Unexpressed("%d NVDIMMs are interleaved" % len(region.dimms), base, "each of the twin's NVDIMMs is a region of its own"))
         for position, name in enumerate(region.dimms):
             words = (host.read_optional("%s/mapping%d" % (base, position)) or "").split(",")
-            if len(words) > 2 and words[0] in dimms and words[2].isdigit():
+            if len(words) > 2 and words[0] in dimms and words[2].isdecimal():
                 sizes[words[0]] = sizes.get(words[0], 0) + int(words[2])
                 node = nvdimm.number(host, base + "/target_node")
                 nodes[words[0]] = nvdimm.number(host, base + "/numa_node") if node is None or node < 0 else node
@@ -155,7 +155,7 @@ def _nodes(host, size, ranges, described, nvdimms):
 
 def _count(cpulist):
     ends = [part.split("-") for part in cpulist.strip().split(",") if part]
-    return sum(int(part[-1]) - int(part[0]) + 1 for part in ends) if all(word.isdigit() for part in ends for word in part) else 0
+    return sum(int(part[-1]) - int(part[0]) + 1 for part in ends) if all(word.isdecimal() for part in ends for word in part) else 0
 
 
 def _distances(host, count):
@@ -166,7 +166,7 @@ def _distances(host, count):
     for one in online:
         words = (host.read_optional("%s/node%d/distance" % (NODES, one)) or "").split()
         for other, word in zip(online, words if len(words) == len(online) else ()):
-            if one < count and other < count and word.isdigit():
+            if one < count and other < count and word.isdecimal():
                 found[one][other] = int(word)
     return [] if found == usual else found
 

@@ -26,7 +26,7 @@ def uids(host):
             place = host.resolve("%s/%s" % (ACPI, name))
             bridge = host.link_name(place + "/physical_node")
             uid = host.read_optional(place + "/uid") or ""
-            if bridge and uid.isdigit():
+            if bridge and uid.isdecimal():
                 found[int(uid)] = bridge
     for name in host.listdir(cxl.BUS + "/root0"):
         bridge = host.link_name("%s/root0/%s" % (cxl.BUS, name)) or ""

@@ -232,7 +232,7 @@ class Kernel(Host):
                 self._fail(start)
             except OSError as exc:
                 raise TestbedError("%s failed with exit code 1" % words, details=["%s: %s" % (argv[0], self.fault_text % os.strerror(exc.errno))])
-        answer = {("cxl", "create-region"): self._create_region, ("cxl", "disable-region"): self._disable_region,
+        answer = {("cxl", "create-region"): self._create_region, ("cxl", "disable-region"): self._disable_region, ("cxl", "enable-region"): self._enable_region,
                   ("cxl", "destroy-region"): self._destroy_region}.get(tuple(argv[:2]), lambda *unused: None)
         answer(*argv[2:])
         for start in [key for key in self.hooks if words.startswith(key)]:
@@ -313,6 +313,14 @@ class Kernel(Host):
             for child in [child for child in self.listdir(nd) if child == name or name in (self.link_target(nd + child) or "").split("/")]:
                 self.unlink(nd + child)
         os.unlink(self.path("/sys/bus/cxl/devices/%s/driver" % region))
+
+    def _enable_region(self, region):
+        """Of a ram region."""
+        place = self.resolve("/sys/bus/cxl/devices/" + region)
+        if self.exists(place + "/driver"):
+            return
+        os.symlink("../../../../../bus/cxl/drivers/cxl_region", self.path(place + "/driver"))
+        self._add_dax(place, int(region[len("region"):]), self.read_int(place + "/resource"), self.read_int(place + "/size"))
 
     def _destroy_region(self, region):
         base = "/sys/bus/cxl/devices/"

@@ -99,6 +99,24 @@ def test_a_device_in_use_is_never_taken_away(mixed, monkeypatch):
     assert mixed.log == []
 
 
+@pytest.mark.parametrize("finding, said, may_lose", [
+    (contents.Finding("in use by process 7 (db), which has it open", True), "it is in use", True),
+    (contents.Finding("somebody's photographs", False), "it holds data", False),
+])
+def test_what_came_while_another_device_went_offline(mixed, monkeypatch, finding, said, may_lose):
+    found = []
+    monkeypatch.setattr(contents, "look", lambda host, device: list(found) if device == "dax2.0" else [])
+    block = "/sys/devices/system/memory/memory32/state"
+    mixed.write(block, "online_movable")
+    mixed.hooks[block] = lambda: found.append(finding)
+    with pytest.raises(TestbedError, match="will not change namespace ram: " + said) as caught:
+        system_ram.apply(mixed, [{"soft_reserved": "0x100000000", "memmap": "device", "offline": True},
+                                 {"namespace": "ram", "memmap": "dram", "allow_data_loss": may_lose}])
+    assert "undone: blocks of soft-reserved memory at 0x100000000 taken offline" in caught.value.details
+    assert mixed.dax_state() == {"dax1.0": ("kmem", "0"), "dax2.0": ("device_dax", "0")}
+    assert mixed.read(block) == "online"
+
+
 @pytest.mark.parametrize("entry, said", [
     ({"namespace": "ram"}, "mode system-ram needs memmap: device or memmap: dram"),
     ({"namespace": "ram", "mode": "devdax", "memmap": "dram"}, "memmap goes with mode system-ram"),
@@ -119,6 +137,15 @@ def test_memory_that_was_unplugged_comes_back(mixed):
         shutil.rmtree(mixed.path("/sys/devices/system/memory/memory%d" % number))
     changed, reports = system_ram.apply(mixed, [{"soft_reserved": "0x100000000", "memmap": "dram"}])[:2]
     assert (changed, reports[0]["blocks"]) == (True, 8)
+
+
+def test_what_a_namespace_held_does_not_come_back(mixed, monkeypatch):
+    monkeypatch.setattr(contents, "look", lambda host, device: [contents.Finding("somebody's photographs", False)])
+    mixed.faults[DRIVERS + "kmem/bind"] = [errno.ENOMEM]
+    with pytest.raises(TestbedError, match="ENOMEM(?s:.*)may be lost all the same: what namespace ram held") as caught:
+        system_ram.apply(mixed, [{"namespace": "ram", "memmap": "device", "allow_data_loss": True}])
+    assert caught.value.changed is True
+    assert mixed.dax_state()["dax2.0"] == ("device_dax", "0")
 
 
 def test_undone_back_to_device_dax(mixed, empty):

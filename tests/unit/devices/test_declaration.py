@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, declaration
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 RAM = {"serial": "0x1", "memmap": "device"}
@@ -86,6 +86,8 @@ def test_nothing_declared():
     (dict(RAM, size="-1"), "size is not a size"),
     (dict(RAM, granularity="3K"), "not a power of two"),
     (dict(RAM, amount="101%"), "amount"),
+    (dict(RAM, amount="100.5%"), "amount"),
+    (dict(RAM, amount="1.2.3%"), "amount"),
     (dict(RAM, amount=True), "amount"),
     (dict(RAM, allow_data_loss="perhaps"), "not true or false"),
     (dict(RAM, parts=[{"memmap": "dram"}]), "parts[1].size is missing"),
@@ -101,6 +103,12 @@ def test_mistakes(entry, words):
         declaration.parse([{"serial": "0x99", "memmap": "dram"}, entry])
     said = str(caught.value)
     assert said.startswith("memory device 2 of the declared ones") and words in said and "\n" not in said
+
+
+@pytest.mark.parametrize("share", ["12.5%", "50 %", "0.000001%", "100.0%"])
+def test_shares_are_those_of_memory_blocks(share):
+    amounts.parse_count(share, None, 1, "it")
+    assert declaration.plan([dict(RAM, amount=share)]).blocks[0]["count"] == share
 
 
 @pytest.mark.parametrize("first, second", [

@@ -4,6 +4,7 @@
 """Policies held back, the lock, and signals in between."""
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -104,6 +105,14 @@ def test_lock_is_no_way_to_another_file(fresh, tmp_path):
         with lock.exclusive(fresh):
             pytest.fail("followed a link")
     assert victim.read_text(encoding="ascii") == "precious"
+
+
+def test_a_lock_that_cannot_be_written(fresh, monkeypatch):
+    def full(*unused):
+        raise OSError(errno.ENOSPC, "full")
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(TestbedError, match=r"cannot write the lock /run/memlab/lock \(ENOSPC\)"), lock.exclusive(fresh):
+        pytest.fail("went on")
 
 
 def test_undo_goes_backwards_and_on():

@@ -23,6 +23,7 @@ def test_a_namespace_by_name_and_by_uuid(mixed):
     for place in ("namespace2.0", "dax2.0"):
         uuid = mixed.read("/sys/bus/nd/devices/%s/uuid" % place)
         assert find(mixed, namespace=uuid.upper()).devices == region.devices
+        assert lookup.Inventory(mixed).dax_region({"namespace": uuid.upper()}, may_be_missing=True).devices == region.devices
 
 
 def test_soft_reserved_by_address(mixed):

@@ -4,9 +4,11 @@
 """Namespaces as declared state."""
 from __future__ import annotations
 
+import signal
+
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import namespaces, nvdimm
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import namespaces, nvdimm, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.tests.synthetic.nvdimms import MIB, NdHost
 
@@ -51,6 +53,20 @@ def test_labels_are_made_where_a_name_needs_them(pmem):
     apply(pmem, NEW)
     assert changed(pmem)[:3] == ["ndctl disable-region region2", "ndctl init-labels nmem2", "ndctl enable-region region2"]
     assert apply(pmem, NEW)[0] is False
+
+
+@pytest.mark.parametrize("how", ["signal", "timeout"])
+def test_a_region_does_not_stay_disabled(pmem, how):
+    def end():
+        if how == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        raise TestbedError("ndctl disable-region region2 did not end within 120 s")
+    pmem.hooks["ndctl disable-region"] = end
+    with pytest.raises(TestbedError, match="interrupted by SIGTERM|did not end within 120 s"), signals.as_errors():
+        apply(pmem, NEW)
+    assert changed(pmem) == ["ndctl disable-region region2", "ndctl enable-region region2"]
+    pmem.hooks.clear()
+    assert apply(pmem, NEW)[0] is True
 
 
 def test_without_a_name_a_blank_label_area_stays_blank(pmem):
@@ -104,8 +120,9 @@ def test_a_disabled_namespace_that_is_something_else(pmem):
 def test_a_removal_that_fails(pmem):
     apply(pmem, NEW)
     pmem.faults["ndctl destroy-namespace"] = 1
-    with pytest.raises(TestbedError, match="namespace new of NVDIMM 0x2 could not be removed(?s:.*)undone: the namespace new of NVDIMM 0x2 disabled"):
+    with pytest.raises(TestbedError, match="namespace new of NVDIMM 0x2 could not be removed(?s:.*)undone: the namespace new of NVDIMM 0x2 disabled") as caught:
         apply(pmem, dict(NEW, state="absent", allow_data_loss=True))
+    assert caught.value.changed is False
 
 
 @pytest.mark.parametrize("entry, said", [
@@ -174,6 +191,22 @@ def test_data_is_kept(pmem):
     assert pmem.log == []
 
 
+@pytest.mark.parametrize("entry, device", [
+    (dict(WHOLE, state="absent"), "pmem3.0s"),
+    (dict(WHOLE, state="reconfigured", sector_size="4096"), "pmem3.0s"),
+    (dict(NEW, name=None, mode="fsdax", map="mem"), "pmem2.0"),
+    (NEW, "pmem2.0"),
+])
+def test_data_that_came_during_an_earlier_step_is_kept(pmem, entry, device):
+    apply(pmem, STORE, WHOLE)
+    del pmem.log[:]
+    pmem.hooks["ndctl destroy-namespace"] = lambda: pmem.content.update({device: EXT4})
+    with pytest.raises(TestbedError, match="it holds data: .*\nfound: ext4") as caught:
+        apply(pmem, dict(STORE, state="absent", allow_data_loss=True), entry)
+    assert changed(pmem) == ["ndctl destroy-namespace --force namespace1.0"]
+    assert caught.value.changed is True
+
+
 def test_a_failure_leaves_nothing_half_made(pmem):
     pmem.faults["ndctl create-namespace --region region1 --size 536870912"] = 1
     with pytest.raises(TestbedError, match="(?s)namespace ram .* could not be made: .*undone: namespace ram .*undone: namespace store"):
@@ -184,9 +217,35 @@ def test_a_failure_leaves_nothing_half_made(pmem):
 def test_a_failing_reconfiguration_puts_the_old_one_back(pmem):
     before = apply(pmem, STORE)[1][0]
     pmem.faults["ndctl create-namespace"] = 1
-    with pytest.raises(TestbedError, match="undone: namespace store of NVDIMM 0x1, as it was before"):
+    with pytest.raises(TestbedError, match="undone: the namespace store of NVDIMM 0x1 removed; it is again what it was, but for what it held") as caught:
         apply(pmem, dict(STORE, map="mem", state="reconfigured", allow_data_loss=True))
+    assert caught.value.changed is True
+    assert "removed before that: the namespace store of NVDIMM 0x1, with what it held" in caught.value.details
     assert dict(apply(pmem, STORE)[1][0], changed=True) == before
+
+
+def test_a_failing_reconfiguration_without_labels(pmem):
+    """What ndctl refuses before it touches anything stays untouched."""
+    apply(pmem, WHOLE)
+    pmem.content["pmem3.0s"] = EXT4
+    del pmem.log[:]
+    pmem.faults["ndctl create-namespace"] = 1
+    with pytest.raises(TestbedError, match="could not be made") as caught:
+        apply(pmem, dict(WHOLE, state="reconfigured", sector_size="4096", allow_data_loss=True))
+    assert caught.value.changed is False
+    assert len(changed(pmem)) == 1
+
+
+def test_a_removal_that_ends_in_the_middle_is_a_change(pmem):
+    apply(pmem, WHOLE, NEW)
+    pmem.faults["ndctl enable-namespace"] = 1
+    with pytest.raises(TestbedError, match="removed before that: the namespace of NVDIMM 0x3, with what it held") as caught:
+        apply(pmem, dict(WHOLE, state="absent"))
+    assert caught.value.changed is True
+    pmem.hooks["ndctl destroy-namespace"] = lambda: signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(signals.Interrupted, match="lost before that: what the namespace new of NVDIMM 0x2 held") as caught, signals.as_errors():
+        apply(pmem, dict(NEW, state="absent", allow_data_loss=True))
+    assert caught.value.changed is True
 
 
 def test_no_region_in_check_mode_is_one_to_be_made(pmem):

@@ -4,6 +4,8 @@
 """A knob that reads right is no proof: where the page tables say otherwise, the memmap is moved or the call fails."""
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import system_ram
@@ -30,6 +32,16 @@ def place_memmaps(monkeypatch):
 
 def test_as_asked_for(bound, lies):
     lies(DRAM)
+    assert system_ram.apply(bound, [ONE, TWO])[0] is False
+
+
+def test_dram_of_the_node_that_the_device_is_on_is_dram(bound, lies):
+    """As verify has it: what counts is whose memory it is, not the node."""
+    lies(DRAM)
+    for number in range(370, 378):
+        bound.unlink("/sys/devices/system/node/node2/memory%d" % number)
+        os.symlink("../../memory/memory%d" % number, bound.path("/sys/devices/system/node/node0/memory%d" % number))
+    bound.put("/sys/bus/dax/devices/dax1.0/target_node", "0")
     assert system_ram.apply(bound, [ONE, TWO])[0] is False
 
 

@@ -67,6 +67,39 @@ def test_removal_releases_a_device_whose_blocks_are_offline(bound):
     assert bound.dax_state() == {"dax0.0": ("kmem", "1")}
 
 
+def test_no_removal_of_a_device_that_was_added_in_part(bound):
+    """Linux 6.12 would follow a null pointer."""
+    shutil.rmtree(bound.path("/sys/devices/system/memory/memory377"))
+    gone = [{"memory_devices": ["2"], "state": "absent"}]
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="cannot go: dax1.0 was added in part, and the kernel may crash when it is released: it stays with kmem: reboot"):
+            regions.apply(bound, gone, check_mode)
+    assert bound.log == []
+    # 7.3 has a state, and can
+    bound.put("/sys/bus/dax/devices/dax1.0/state", "offline")
+    assert regions.apply(bound, gone, check_mode=True)[0] is True
+
+
+@pytest.mark.parametrize("command", ["cxl disable-region", "cxl destroy-region"])
+def test_a_removal_that_fails_is_undone(bound, command):
+    before = bound.dax_state(), bound.online()
+    bound.faults[command] = [errno.EBUSY]
+    with pytest.raises(TestbedError, match="%s region1 failed" % command) as caught:
+        regions.apply(bound, [{"memory_devices": ["2"], "state": "absent"}])
+    assert caught.value.details[-1] == "undone: the dax device of the region of serial 0x2 (0000:41:00.0) released from kmem"
+    assert caught.value.changed is False
+    assert (bound.dax_state(), bound.online()) == before
+    assert bound.policies() == ("1", "online")
+    assert len([name for name in bound.listdir("/sys/devices/system/memory") if name.startswith("memory37")]) == 8
+
+
+def test_a_removal_that_cannot_be_undone_is_a_change(bound):
+    bound.faults = {"cxl destroy-region": [errno.EBUSY], "cxl enable-region": [errno.EBUSY]}
+    with pytest.raises(TestbedError, match="could not undo: the region of serial 0x2 .* disabled: cxl enable-region region1 failed") as caught:
+        regions.apply(bound, [{"memory_devices": ["2"], "state": "absent"}])
+    assert caught.value.changed is True
+
+
 def test_no_removal_with_blocks_online(bound):
     with pytest.raises(TestbedError, match="has 4 memory blocks online, 338 is the first: removing it would lose the range"):
         regions.apply(bound, GONE)

@@ -7,10 +7,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, signals, stepwise, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 ONE, TWO = "1", "2"
@@ -120,6 +121,15 @@ def test_probe_of_an_unbound_device_puts_its_0_back(made):
     dax.write_knob(made, "dax0.0", False)
     dax.probe_self_hosting(made, dax.read(made, "dax0.0"))
     assert made.dax_state()["dax0.0"] == (None, "0")
+
+
+def test_a_signal_during_the_probe_waits_for_its_end(made):
+    knob = "/sys/bus/dax/devices/dax0.0/memmap_on_memory"
+    dax.write_knob(made, "dax0.0", False)
+    made.hooks[knob] = lambda: signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(signals.Interrupted), signals.as_errors():
+        dax.probe_self_hosting(made, dax.read(made, "dax0.0"))
+    assert made.read(knob) == "0"
 
 
 def test_kernel_without_the_knob(made):
@@ -259,6 +269,24 @@ def test_device_smaller_than_a_block(made):
     made.put("/sys/bus/dax/devices/dax0.0/../dax_region/size", str(64 << 20))
     with pytest.raises(TestbedError, match="holds no whole memory block of 128M"):
         system_ram.apply(made, wanted())
+
+
+@pytest.mark.parametrize("text", [None, "-1", "none", "\u00b2"])
+def test_a_device_without_a_node(bound, text):
+    """The kernel shows no target_node where there is none: what is wanted of other devices does not depend on it."""
+    place = "/sys/bus/dax/devices/dax1.0/target_node"
+    bound.unlink(place)
+    if text is not None:
+        with open(bound.path(place), "w", encoding="utf-8") as stream:
+            stream.write(text)
+    os.unlink(bound.path("/sys/bus/dax/devices/dax1.0/driver"))
+    assert system_ram.apply(bound, wanted()[:1])[0] is False
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="serial 0x2 .*: its dax device has no target node, so it cannot become system RAM: .*memory_doctor"):
+            system_ram.apply(bound, wanted(), check_mode)
+    assert system_ram.apply(bound, [{"memory_devices": [TWO], "mode": "devdax"}], check_mode=True)[1][0]["node"] is None
+    found = stepwise.apply(bound, [{"node": 1, "zone": "movable", "count": "all"}], check_mode=True)[1]
+    assert found[0]["blocks"] == 8
 
 
 def test_named_twice(made):

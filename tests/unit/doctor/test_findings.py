@@ -271,7 +271,8 @@ def test_a_block_in_several_zones_or_not_removable(broken):
 
 
 def test_unmovable_pages_are_counted(tmp_path):
-    words = [0] * 8 + [census.SLAB] * 3 + [census.PAGE_TABLE] * 2 + [0] * 3
+    slab, table, kernel_memory = 1 << 7, 1 << 26, 0
+    words = [1 << 5] * 8 + [slab] * 3 + [table] * 2 + [kernel_memory] * 3
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/kpageflags").write_bytes(b"".join(word.to_bytes(8, "little") for word in words))
     host = Host(str(tmp_path))

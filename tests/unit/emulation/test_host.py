@@ -65,6 +65,17 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path):
     ended(int((tmp_path / "child").read_text(encoding="ascii")))
 
 
+@pytest.mark.parametrize("words, said", [([], r"cannot run .*/cxl \(ENOEXEC\)"), (["x" * (1 << 20)], r"cannot run .*/cxl \(E2BIG\)")])
+def test_a_tool_that_cannot_be_run(tmp_path, monkeypatch, words, said):
+    tool = tmp_path / "cxl"
+    tool.write_text("garbage", encoding="ascii")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for run in (lambda: Host().run(["cxl"] + words), lambda: Host().stream(["cxl"] + words, pytest.fail)):
+        with pytest.raises(TestbedError, match=said):
+            run()
+
+
 @pytest.mark.parametrize("number", signals.ENDING)
 def test_a_signal_ends_the_command_and_its_children(tmp_path, interrupt, number):
     begun = time.monotonic()

@@ -198,6 +198,28 @@ def test_a_guest_that_says_it_is_dead(running, said):
     assert caught.value.details[-2:] == ["serial: before", "serial: " + said]
 
 
+def test_what_a_dying_guest_says_holds_no_kernel_address(make):
+    machine = make()
+    os.makedirs(machine.directory, exist_ok=True)
+    with open(machine.file("serial.log"), "w", encoding="ascii") as stream:
+        stream.write("[    9.0] ffff888012345678 ffff888012345678\r\n" * 100 + "[    9.0] BUG: at address: ffff888012345678\r\n"
+                     "[    9.1] RAX: ffffffffffffffda RBX: 0000000000000001\r\n[    9.2] Kernel Offset: 0x35400000 from 0xffffffff81000000\r\n")
+    found = machine.failure("guest a died")
+    assert found.details[-1] == "serial: [    9.0] BUG: at address: [address]"
+    stated = "\n".join(found.details)
+    assert "12345678" not in stated and "Offset" not in stated and "RAX" not in stated
+
+
+def test_a_qemu_that_cannot_be_executed(make, tmp_path):
+    machine = make()
+    machine.prepare(Host())
+    tool = tmp_path / "qemu-system-x86_64"
+    tool.write_text("garbage", encoding="ascii")
+    tool.chmod(0o755)
+    with pytest.raises(TestbedError, match=r"cannot run .*qemu-system-x86_64 \(ENOEXEC\)"):
+        machine.start([str(tool)])
+
+
 def test_only_an_sshd_s_greeting_counts():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))

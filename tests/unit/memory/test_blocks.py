@@ -37,6 +37,10 @@ def test_states_zones_nodes(tree):
     assert (found[19].online, found[19].state) == (False, None)
 
 
+def test_what_is_no_number():
+    assert blocks.numbered(["memory7", "memory\u00b2", "memory\u0663", "memory", "memory-1", "uevent"], "memory") == [7]
+
+
 def test_only_some(tree):
     assert list(blocks.read_blocks(tree, [17, 1, 99])) == [1, 17]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import capture, facts, page_flags, page_tables
-from ansible_collections.memlab.testbed.tests.synthetic.machine import Device
+from ansible_collections.memlab.testbed.tests.synthetic.machine import Device, Machine
 
 
 @pytest.fixture(name="recorder", scope="module")
@@ -136,6 +137,17 @@ def test_the_bundle_runs_alone(machine, recorder, tmp_path):
     assert b"wrote" in done.stdout
     assert (tmp_path / "out.tgz").stat().st_mode & 0o077 == 0
     assert facts.collect(unpack((tmp_path / "out.tgz").read_bytes(), tmp_path / "capture")) == facts.collect(host)
+
+
+def test_the_command_of_the_readme(recorder, collection, tmp_path, monkeypatch):
+    (command,) = re.findall(r"^python3 scripts/record_capture.py (.*)$", (collection / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    machine = tmp_path / "machine"
+    machine.mkdir()
+    Machine(3, [Device(16, 4, 1, "self", "Movable", 2)]).write(str(machine))
+    monkeypatch.chdir(tmp_path)
+    recorder.main(command.split() + ["--sysroot", str(machine)])
+    found = facts.collect(unpack((tmp_path / "capture.tgz").read_bytes(), str(tmp_path / "capture")))
+    assert [device["placement"] for device in found["devices"]] == ["self"]
 
 
 def test_a_machine_without_memory_blocks_is_one_line(recorder, tmp_path):

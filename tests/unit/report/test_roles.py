@@ -65,7 +65,7 @@ def test_everything_that_fails_is_said(play):
                                                      "memory_devices": [{"serial": "0x1", "memmap": "dram"}]}))
     assert code == 2, output
     assert "4 of 11 statements do not hold:\n" in output
-    for line in ("memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on a device's node), found self, 8M on node 1",
+    for line in ("memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on a device's memory), found self, 8M on node 1",
                  "too few devices: length(devices) > `2` returned false", "not a JMESPath expression: ["):
         assert "\n        %s" % line in output
     assert "Traceback" not in output

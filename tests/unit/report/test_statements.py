@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.memlab.testbed.plugins.module_utils.report import rows
 from ansible_collections.memlab.testbed.plugins.module_utils.report.statements import statements
 from ansible_collections.memlab.testbed.tests.synthetic.machine import Device
 
@@ -41,7 +42,7 @@ def test_memmap_in_the_other_place(gathered, declared):
     declared[0]["memmap"], declared[1]["memmap"] = "dram", "device"
     assert failed(gathered(), declared) == [
         "memory device 0x1 (dax0.0), blocks 32-35: knob memmap_on_memory: wanted dram, found device",
-        "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on a device's node), found self, 8M on node 1",
+        "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted dram (no page on a device's memory), found self, 8M on node 1",
         "memory device 0x2 (dax1.0), blocks 64-67: knob memmap_on_memory: wanted device, found dram",
         "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted device (each block self), found other_node, 8M on node 0"]
 
@@ -54,13 +55,29 @@ def test_the_knob_is_no_proof(gathered, declared):
         "memory device 0x1 (dax0.0), blocks 32-35: memmap: wanted device (each block self), found other_node, 8M on node 0; the kernel was booted without it"]
 
 
-@pytest.mark.parametrize("placement, nodes", [("same_node", {"2": 8}), ("mixed", {"0": 4, "2": 4}), ("other_node", {"unknown": 8}),
-                                              ("other_node", {"2": 8}), ("other_node", {})])
-def test_not_on_the_device_is_not_yet_dram(gathered, declared, placement, nodes):
+@pytest.mark.parametrize("placement, nodes, devices", [
+    ("same_node", {"2": 8}, {"dax1.0": 8}), ("mixed", {"0": 4, "2": 4}, {"dax1.0": 4}), ("other_node", {"1": 8}, {"dax0.0": 8}),
+    ("other_node", {"unknown": 8}, {}), ("other_node", {}, {})])
+def test_not_on_the_device_is_not_yet_dram(gathered, declared, placement, nodes, devices):
     facts = gathered()
     for entry in ranges(facts, "dax1.0"):
-        entry.update(placement=placement, memmap_nodes=nodes)
+        entry.update(placement=placement, memmap_nodes=nodes, memmap_devices=devices)
     assert len(failed(facts, declared)) == 1
+
+
+def test_dram_of_the_node_that_the_device_is_on_is_dram(gathered, declared):
+    """As an NVDIMM in a slot next to DRAM."""
+    facts = gathered(second=Device(64, 4, 0, "dram", "Movable", 4))
+    assert [entry["placement"] for entry in ranges(facts, "dax1.0")] == ["same_node"]
+    assert failed(facts, declared) == []
+    found = rows.report({"host": (facts, declared)})["hosts"]["host"]["devices"][1]["memmap"]
+    assert (found["found"], found["placement"], found["nodes"]) == ("dram", "same_node", {"0": 8 << 20})
+
+
+def test_dram_is_not_said_of_another_device(gathered, declared):
+    facts = gathered()
+    facts["devices"][1].update(memmap_nodes={"1": 8 << 20}, memmap_devices={"dax0.0": 8 << 20})
+    assert rows.report({"host": (facts, declared)})["hosts"]["host"]["devices"][1]["memmap"]["found"] == "other_node"
 
 
 def test_blocks_that_differ_are_named_with_what_they_are(gathered, declared):
@@ -80,7 +97,7 @@ def test_unknown_fails_and_says_why(gathered, declared):
     facts["proofs"]["page_tables"]["why_not"] = "kernel lockdown"
     # Page flags suffice for blocks that host their own memmap; where the others' is, only the page tables tell.
     assert failed(facts, declared) == [
-        "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted dram (no page on a device's node), found unknown: page_tables: kernel lockdown"]
+        "memory device 0x2 (dax1.0), blocks 64-67: memmap: wanted dram (no page on a device's memory), found unknown: page_tables: kernel lockdown"]
 
 
 def test_zone_accounting_alone_is_too_weak(gathered, declared):
