@@ -1,0 +1,103 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, memlab.testbed contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What role kernel_install does in which order: the role itself, run by Ansible, with modules that write down what they are asked and answer what a test says."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+OLD, NEW = "6.1.0-56-amd64", "6.2.0-new"
+SIMPLE = "gnulinux-simple-9f0608d1"
+ADVANCED = "gnulinux-advanced-9f0608d1>gnulinux-%s-advanced-9f0608d1"
+KERNEL = {"release": NEW, "packages": [{"path": "/x/new.deb", "file": "new.deb", "package": "linux-image-" + NEW, "release": NEW}]}
+PLAN = {"stage": "booted", "release": NEW, "release_before": OLD, "default_before": ADVANCED % OLD}
+ANSWERS = {"kernel_package_info": KERNEL, "kernel_trial armed": PLAN, "kernel_trial accepted": {"changed": True, "removed": []},
+           "kernel_trial abandoned": {"changed": True, "removed": ["linux-image-" + NEW], "remembered": []},
+           "kernel_gate": {"passed": True, "reasons": [], "running": NEW}, "memmap_facts": {"ansible_facts": {"memmap": {}}},
+           "boot_entry": {"default": ADVANCED % OLD, "default_release": OLD, "running": NEW, "entries": [{"release": OLD}, {"release": NEW}]}}
+MODULE = """#!%s
+# WANT_JSON
+import json, os, sys
+with open(sys.argv[1]) as stream:
+    asked = json.load(stream)
+place = os.environ["ROLE_TEST"]
+name = asked["_ansible_module_name"].rpartition(".")[2] + (" " + asked["state"] if "state" in asked else "")
+with open(place + "/log", "a") as stream:
+    stream.write(json.dumps([name, {key: value for key, value in asked.items() if not key.startswith("_")}]) + "\\n")
+with open(place + "/answers") as stream:
+    print(json.dumps(json.load(stream)[name]))
+"""
+PLAYBOOK = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - block:
+        - ansible.builtin.include_role:
+            name: memlab.testbed.kernel_install
+            tasks_from: "{{ tasks_from }}"
+      always:
+        - ansible.builtin.copy:
+            content: "{{ kernel_install_result | default({}) | to_json }}"
+            dest: "{{ lookup('ansible.builtin.env', 'ROLE_TEST') }}/result"
+            mode: "0600"
+"""
+
+
+class Run:
+    """What has come of a run: exit code, output, what the modules were asked in their order, and the fact."""
+
+    def __init__(self, directory, done):
+        self.code, self.output = done.returncode, " ".join(done.stdout.split())
+        self.asked = [json.loads(line) for line in (directory / "log").read_text().splitlines()] if (directory / "log").exists() else []
+        self.names = [name for name, unused in self.asked]
+        self.result = json.loads((directory / "result").read_text())
+
+
+@pytest.fixture(name="role")
+def the_role(tmp_path, collection):
+    """``role(answers, tasks_from, **variables)``: the answers are beside :data:`ANSWERS`, the variables the role's."""
+    place = tmp_path / "collections/ansible_collections/memlab/testbed"
+    for name in ("roles", "plugins/modules"):
+        (place / name).mkdir(parents=True)
+    for name in ("galaxy.yml", "meta", "plugins/filter", "plugins/module_utils", "roles/kernel_install"):
+        (place / name).symlink_to(collection / name)
+    for name in {name.split()[0] for name in ANSWERS} | {"rebooted"}:
+        (place / "plugins/modules" / (name + ".py")).write_text(MODULE % sys.executable)
+    (place / "roles/host_reboot/tasks").mkdir(parents=True)
+    (place / "roles/host_reboot/tasks/main.yml").write_text("- memlab.testbed.rebooted:\n")
+    (tmp_path / "playbook.yml").write_text(PLAYBOOK)
+
+    def run(answers, tasks_from="main", **variables):
+        (tmp_path / "answers").write_text(json.dumps(dict(ANSWERS, rebooted={"changed": True}, **answers)))
+        given = dict(variables, tasks_from=tasks_from, ansible_python_interpreter=sys.executable, kernel_install_packages=["/x/new.deb"])
+        environment = dict(os.environ, ROLE_TEST=str(tmp_path), ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "collections"), LC_ALL="C.UTF-8",
+                           ANSIBLE_CONFIG=str(collection / "ansible.cfg"), ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"),
+                           ANSIBLE_REMOTE_TEMP=str(tmp_path / "remote"))
+        done = subprocess.run([os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", "localhost,", "-c", "local", "-e", json.dumps(given),
+                               str(tmp_path / "playbook.yml")], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        return Run(tmp_path, done)
+
+    return run
+
+
+@pytest.mark.parametrize("saved, wanted", [
+    # what the menu's first entry starts changes with each kernel that comes: it is found again by its release
+    ({"default": SIMPLE, "default_release": OLD, "entries": [{"id": SIMPLE, "release": OLD}], "running": OLD}, OLD),
+    ({"release": NEW, "default_before": ADVANCED % OLD, "release_before": OLD}, ADVANCED % OLD),
+])
+def test_the_way_back_leads_to_the_kernel_of_before(role, saved, wanted):
+    done = role({}, "rollback", kernel_install_rollback_to=saved)
+    assert done.code == 0, done.output
+    assert [done.asked[0], done.names[1:], done.asked[-1][1]["release"]] == [
+        ["boot_entry", {"default": wanted}], ["rebooted", "kernel_trial abandoned"], NEW]
+
+
+def test_without_a_default_there_is_no_way_back(role):
+    done = role({}, "rollback", kernel_install_rollback_to={})
+    assert (done.code, done.asked) == (2, []) and "kernel_install_rollback_to names no default entry" in done.output
