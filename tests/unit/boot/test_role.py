@@ -18,7 +18,7 @@ KERNEL = {"release": NEW, "packages": [{"path": "/x/new.deb", "file": "new.deb",
 PLAN = {"stage": "booted", "release": NEW, "release_before": OLD, "default_before": ADVANCED % OLD}
 ANSWERS = {"kernel_package_info": KERNEL, "kernel_trial armed": PLAN, "kernel_trial accepted": {"changed": True, "removed": []},
            "kernel_trial abandoned": {"changed": True, "removed": ["linux-image-" + NEW], "remembered": []},
-           "kernel_gate": {"passed": True, "reasons": [], "running": NEW}, "memmap_facts": {"ansible_facts": {"memmap": {}}},
+           "kernel_gate": {"passed": True, "reasons": [], "running": NEW}, "memmap_facts": {"ansible_facts": {"memmap": {"conflicts": []}}},
            "boot_entry": {"default": ADVANCED % OLD, "default_release": OLD, "running": NEW, "entries": [{"release": OLD}, {"release": NEW}]}}
 MODULE = """#!%s
 # WANT_JSON
@@ -101,3 +101,39 @@ def test_the_way_back_leads_to_the_kernel_of_before(role, saved, wanted):
 def test_without_a_default_there_is_no_way_back(role):
     done = role({}, "rollback", kernel_install_rollback_to={})
     assert (done.code, done.asked) == (2, []) and "kernel_install_rollback_to names no default entry" in done.output
+
+
+GATE = ["kernel_package_info", "kernel_trial armed", "kernel_gate"]
+BACK = ["boot_entry", "rebooted", "kernel_trial abandoned"]
+
+
+def test_a_kernel_that_passes_is_kept(role):
+    done = role({})
+    assert (done.code, done.names) == (0, GATE + ["kernel_trial accepted"]), done.output
+    assert (done.result["outcome"], done.result["release_before"]) == ("installed", OLD)
+
+
+@pytest.mark.parametrize("answers, asked, reason", [
+    ({"kernel_gate": {"passed": False, "reasons": ["kernel log: Oops", "check: x"], "running": NEW}}, GATE + BACK, "kernel log: Oops; check: x"),
+    ({"kernel_gate": {"failed": True, "msg": "cannot read /proc/modules: do\nmore", "summary": "cannot read /proc/modules"}}, GATE + BACK,
+     "Look at the running kernel: cannot read /proc/modules"),
+    ({"memmap_facts": {"failed": True, "msg": "no such thing"}}, GATE + ["memmap_facts"] + BACK, "Look at the memmap facts: no such thing"),
+    # the default is the new kernel already when accepting it fails
+    ({"kernel_trial accepted": {"failed": True, "msg": "update-grub failed"}, "boot_entry": dict(ANSWERS["boot_entry"], default_release=NEW)},
+     GATE + ["memmap_facts", "kernel_trial accepted", "boot_entry"] + BACK, "Make it the default: update-grub failed"),
+])
+def test_whatever_fails_after_the_boot_brings_the_earlier_kernel_back(role, answers, asked, reason):
+    done = role(answers, kernel_install_assertions=[{"expression": "`true`"}])
+    assert (done.code, done.names) == (2, asked), done.output
+    assert (done.result["outcome"], done.result["reason"]) == ("rolled_back", reason)
+    assert "kernel %s is not kept: %s. %s runs and is the default." % (NEW, reason, OLD) in done.output
+    assert [given for name, given in done.asked if name == "boot_entry"] == [{}, {"default": ADVANCED % OLD}][:asked.count("boot_entry")]
+
+
+@pytest.mark.parametrize("variables, said", [
+    ({"kernel_install_checks": [["sleep", 5]]}, "kernel_install_checks: each is a list of words, all of them text"),
+    ({"kernel_install_assertions": [{"expression": "devices[?"}]}, "not a JMESPath expression: devices[? "),
+])
+def test_what_the_gate_could_not_ask_is_refused_before_anything_else(role, variables, said):
+    done = role({}, **variables)
+    assert (done.code, done.asked) == (2, []) and said in done.output, done.output
