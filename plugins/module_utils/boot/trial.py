@@ -44,9 +44,12 @@ def arm(host, wanted, check_mode=False):
     answer = {"changed": False, "release": wanted.release, "release_before": loader.running(host), "default_before": before.id, "repaired": [],
               "packages": [entry["package"] for entry in wanted.packages], "watchdog": safeguards.drivers(host, loader.running(host))}
     if answer["release_before"] == wanted.release:
-        if before.release == wanted.release:
+        written = earlier if earlier and earlier["release"] == wanted.release else {}
+        if before.release == wanted.release and not written:
             return dict(answer, stage="accepted")
-        return dict(answer, stage="booted", **{name: earlier[name] for name in ("release_before", "default_before") if earlier and name in earlier})
+        # where nothing is written down, somebody has booted it by hand: what comes back is the default
+        answer.update(stage="booted", release_before=before.release)
+        return dict(answer, **{name: written[name] for name in ("release_before", "default_before") if name in written})
     half = packages.interrupted(host)
     if half:
         answer["repaired"].append("dpkg had been interrupted at %s" % ", ".join(half))
