@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What role kernel_install does in which order: the role itself, run by Ansible, with modules that write down what they are asked and answer what a test says."""
+"""What role kernel_install does in which order: the role itself, with modules that write down what they are asked and answer what a test says."""
 from __future__ import annotations
 
 import json
@@ -15,7 +15,7 @@ OLD, NEW = "6.1.0-56-amd64", "6.2.0-new"
 SIMPLE = "gnulinux-simple-9f0608d1"
 ADVANCED = "gnulinux-advanced-9f0608d1>gnulinux-%s-advanced-9f0608d1"
 KERNEL = {"release": NEW, "packages": [{"path": "/x/new.deb", "file": "new.deb", "package": "linux-image-" + NEW, "release": NEW}]}
-PLAN = {"stage": "booted", "release": NEW, "release_before": OLD, "default_before": ADVANCED % OLD}
+PLAN = {"stage": "booted", "release": NEW, "release_before": OLD, "default_before": ADVANCED % OLD, "held_before": False}
 ANSWERS = {"kernel_package_info": KERNEL, "kernel_trial armed": PLAN, "kernel_trial accepted": {"changed": True, "removed": []},
            "kernel_trial abandoned": {"changed": True, "removed": ["linux-image-" + NEW], "remembered": []},
            "kernel_gate": {"passed": True, "reasons": [], "running": NEW}, "memmap_facts": {"ansible_facts": {"memmap": {"conflicts": []}}},
@@ -94,8 +94,20 @@ def the_role(tmp_path, collection):
 def test_the_way_back_leads_to_the_kernel_of_before(role, saved, wanted):
     done = role({}, "rollback", kernel_install_rollback_to=saved)
     assert done.code == 0, done.output
-    assert [done.asked[0], done.names[1:], done.asked[-1][1]["release"]] == [
-        ["boot_entry", {"default": wanted}], ["rebooted", "kernel_trial abandoned"], NEW]
+    assert done.asked == [["boot_entry", {"default": wanted}], ["rebooted", {}], ["kernel_trial abandoned", {"state": "abandoned", "release": NEW}]]
+    assert "and do not come back: " not in done.output
+
+
+@pytest.mark.parametrize("saved, abandoned, gone", [
+    ({"release": NEW, "default_before": ADVANCED % OLD, "held_before": False, "removed": ["5.10"]}, {"release": NEW}, "5.10"),
+    # nothing has come but what was begun
+    ({"default_release": OLD, "held": False, "entries": [{"release": OLD}, {"release": NEW}, {"release": "5.10"}]}, {}, "5.10"),
+])
+def test_the_boot_loader_finds_its_default_again_and_what_is_gone_is_named(role, saved, abandoned, gone):
+    done = role({}, "rollback", kernel_install_rollback_to=saved)
+    assert done.code == 0, done.output
+    assert done.asked[2:] == [["kernel_trial abandoned", dict(abandoned, state="abandoned")], ["boot_entry", {"hold": False}]]
+    assert "and do not come back: %s" % gone in done.output
 
 
 def test_without_a_default_there_is_no_way_back(role):
