@@ -179,13 +179,13 @@ def accept(host, release, keep=None, check_mode=False):
             boot.set_default(entry)
         if boot.default().id != entry.id:
             raise TestbedError("%s was told to start %s by default, and would start %s" % (boot.name, entry.id, boot.default().id))
-        _end(host, boot)
         try:
             packages.purge(host, [installed[name] for name in gone])
         except TestbedError as exc:
             # the new kernel is accepted for all that
             said.append("kernels that are not to be kept could not be removed: %s" % exc.summary)
             gone = [name for name in gone if name not in packages.kernels(host)]
+        _end(host, boot)
         os.sync()
     return dict({"changed": changed, "removed": gone, "release": release}, **({"warnings": said} if said else {}))
 

@@ -76,6 +76,7 @@ def fixture_host(tree, monkeypatch):
         pathlib.Path(host.path(name)).unlink()
     host.put(grub.ENVIRONMENT, "# GRUB Environment Block\n")
     host.put("/dev/kmsg", "")
+    host.put(PACKAGE["path"], "")
     host.comes(OLD)
     return host
 
