@@ -4,49 +4,39 @@
 """Action: rollout_gate, on the controller."""
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import gate, states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+from ansible_collections.memlab.testbed.plugins.modules import rollout_gate
+from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """See the module of this name for what it takes and returns."""
 
-    TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("state", "directory", "run", "wave", "hosts", "limit", "wanted"))
+    DOCUMENTATION = rollout_gate.DOCUMENTATION
+    _supports_check_mode = False
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        asked = plain(self._task.args)
-        journal, run, wave = Journal(asked["directory"]), int(asked["run"]), int(asked.get("wave", 0))
-        hosts = asked["hosts"]
-        try:
-            closed = {entry["wave"]: entry for entry in journal.read() if entry["event"] == "wave_closed" and entry["run"] == run}
-            if asked["state"] == "opened":
-                missing = [number for number in range(1, wave) if number not in closed or not closed[number]["passed"]]
-                if missing:
-                    raise TestbedError("wave %d does not start: wave %d did not pass its gate" % (wave, missing[0]))
-                journal.append("wave_begun", run=run, wave=wave, hosts=len(hosts))
-                result.update(changed=True, wave=wave, hosts=hosts)
-                return result
-            wanted = states.UNDONE if asked.get("wanted") == "undone" else states.GOOD
-            entries = {host: journal.read(host) for host in hosts}
-            if asked["state"] == "ended":
-                found = gate.judge(hosts, entries, run, wanted=wanted)
-                if not found["passed"]:
-                    raise TestbedError("%d of %d hosts were not brought back: %s" % (found["bad"], len(hosts), found["message"].partition(": no further")[0]),
-                                       remedy="see to them and run the rollback again; they stay claimed for it")
-                result.update(verdict=found, passed=True, message=found["message"], changed=False)
-                return result
-            earlier = sum(entry["bad"] for entry in closed.values())
-            found = gate.judge(hosts, entries, run, int(asked["limit"]), earlier, wanted)
-            journal.append("wave_closed", run=run, wave=wave, passed=found["passed"], bad=found["bad"], good=len(found["good"]),
-                           **{word: found[word] for word in gate.BAD})
-            # Ansible gives words like failed and unreachable a meaning of its own, so the verdict is apart.
-            result.update(verdict=found, passed=found["passed"], message=found["message"], changed=True, wave=wave)
-        except TestbedError as exc:
-            result.update(exc.fail_arguments(), failed=True)
-        return result
+    def act(self, asked, task_vars):
+        journal, run, wave, hosts = Journal(asked["directory"]), asked["run"], asked["wave"], asked["hosts"]
+        closed = {entry["wave"]: entry for entry in journal.read() if entry["event"] == "wave_closed" and entry["run"] == run}
+        if asked["state"] == "opened":
+            missing = [number for number in range(1, wave) if number not in closed or not closed[number]["passed"]]
+            if missing:
+                raise TestbedError("wave %d does not start: wave %d did not pass its gate" % (wave, missing[0]))
+            journal.append("wave_begun", run=run, wave=wave, hosts=len(hosts))
+            return {"changed": True, "wave": wave, "hosts": hosts}
+        wanted = states.UNDONE if asked["wanted"] == "undone" else states.GOOD
+        entries = {host: journal.read(host) for host in hosts}
+        if asked["state"] == "ended":
+            found = gate.judge(hosts, entries, run, wanted=wanted)
+            if not found["passed"]:
+                raise TestbedError("%d of %d hosts were not brought back: %s" % (found["bad"], len(hosts), found["message"].partition(": no further")[0]),
+                                   remedy="see to them and run the rollback again; they stay claimed for it")
+            return {"verdict": found, "passed": True, "message": found["message"], "changed": False}
+        earlier = sum(entry["bad"] for entry in closed.values())
+        found = gate.judge(hosts, entries, run, asked["limit"], earlier, wanted)
+        journal.append("wave_closed", run=run, wave=wave, passed=found["passed"], bad=found["bad"], good=len(found["good"]),
+                       **{word: found[word] for word in gate.BAD})
+        # Ansible gives words like failed and unreachable a meaning of its own, so the verdict is apart.
+        return {"verdict": found, "passed": found["passed"], "message": found["message"], "changed": True, "wave": wave}

@@ -4,32 +4,24 @@
 """Action: rollout_journal, on the controller."""
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+from ansible_collections.memlab.testbed.plugins.modules import rollout_journal
+from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """See the module of this name for what it takes and returns."""
 
-    TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("directory", "host", "event", "run", "data"))
+    DOCUMENTATION = rollout_journal.DOCUMENTATION
+    _supports_check_mode = False
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        asked = plain(self._task.args)
-        journal, host = Journal(asked["directory"]), asked.get("host") or None
-        try:
-            if asked.get("event"):
-                result["entry"] = journal.append(asked["event"], host, run=int(asked["run"]), **asked.get("data") or {})
-                result["changed"] = True
-                return result
-            entries = journal.read(host)
-        except TestbedError as exc:
-            result.update(exc.fail_arguments(), failed=True)
-            return result
-        result.update(state=states.state(entries), step=states.step(entries), before=states.before(entries), changed=False)
-        return result
+    def act(self, asked, task_vars):
+        journal, host = Journal(asked["directory"]), asked["host"] or None
+        if asked["event"]:
+            if asked["run"] is None:
+                raise TestbedError("an entry of the journal needs the number of its run")
+            return {"entry": journal.append(asked["event"], host, run=asked["run"], **asked["data"] or {}), "changed": True}
+        entries = journal.read(host)
+        return {"state": states.state(entries), "step": states.step(entries), "before": states.before(entries), "changed": False}

@@ -6,31 +6,23 @@ from __future__ import annotations
 
 import os
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, plan, preview, settings, shards, states, waves
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+from ansible_collections.memlab.testbed.plugins.modules import rollout_plan
+from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """See the module of this name for what it takes and returns."""
 
-    TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("state", "directory", "name", "hosts", "canaries", "waves", "domain", "domain_limit", "limit", "steps", "steps_from", "hooks",
-                             "gates", "content", "plan", "preview", "cut_by_limit"))
+    DOCUMENTATION = rollout_plan.DOCUMENTATION
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        asked = plain(self._task.args)
-        try:
-            if asked.get("cut_by_limit"):
-                raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
-            result.update(getattr(self, "_" + asked["state"])(Journal(asked["directory"]), asked, task_vars))
-        except TestbedError as exc:
-            result.update(exc.fail_arguments(), failed=True)
-        return result
+    def act(self, asked, task_vars):
+        if asked["cut_by_limit"]:
+            raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
+        return getattr(self, "_" + asked["state"])(Journal(asked["directory"]), asked, task_vars)
 
     def _opened(self, journal, asked, task_vars):
         """Everything that can be known without asking a host."""
@@ -38,7 +30,7 @@ class ActionModule(ActionBase):
         settings.check(asked["name"], asked["steps"], asked["hooks"], asked["gates"], asked["steps_from"])
         hosts = asked["hosts"]
         domains = {}
-        if asked.get("domain"):
+        if asked["domain"]:
             domains = {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts}
         cut = waves.cut(hosts, asked["canaries"], asked["waves"], task_vars["groups"], domains, asked["domain_limit"])
         self._lock(journal, asked)

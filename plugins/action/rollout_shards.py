@@ -6,40 +6,39 @@ from __future__ import annotations
 
 import os
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import shards
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+from ansible_collections.memlab.testbed.plugins.modules import rollout_shards
+from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """See the module of this name for what it takes and returns."""
 
-    TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("directory", "run", "wave", "hosts", "workers", "reboots", "environment"))
+    DOCUMENTATION = rollout_shards.DOCUMENTATION
+    _supports_check_mode = False
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        asked = plain(self._task.args)
+    def act(self, asked, task_vars):
         journal, workers, hosts = Journal(asked["directory"]), asked["workers"], asked["hosts"]
-        try:
-            cut = shards.cut(hosts, len(workers), int(asked["reboots"]))
-            values = {host: shards.variables(plain(task_vars["hostvars"][host])) for host in hosts}
-            extra = {"rollout_run": int(asked["run"]), "rollout_reboots": int(asked["reboots"]) // len(cut), "rollout_workers": []}
-            running = []
-            for number, names in enumerate(cut):
-                ident = "%d-%d-%d" % (int(asked["run"]), int(asked["wave"]), number)
-                directory = os.path.join(journal.directory, "shards", ident)
-                shards.prepare(directory, names, values, journal, extra, asked["environment"])
-                running.append((directory, shards.start(directory, workers[number]["command"], ident)))
-            result["shards"] = []
-            for names, (directory, processes) in zip(cut, running):
-                codes = [process.wait() for process in processes]
-                merged = shards.merge(directory, journal)
-                result["shards"].append({"hosts": names, "codes": codes, "entries": merged, "log": os.path.join(directory, "log")})
-            result["changed"] = True
-        except TestbedError as exc:
-            result.update(exc.fail_arguments(), failed=True)
-        return result
+        if hosts and not workers:
+            raise TestbedError("workers: there is none")
+        if asked["reboots"] < 0:
+            raise TestbedError("reboots: %d is not a number of hosts" % asked["reboots"], remedy="0 is for no limit")
+        cut = shards.cut(hosts, len(workers), asked["reboots"])
+        commands = [worker["command"] for worker, names in zip(workers, cut)]
+        shards.check(commands)
+        values = {host: shards.variables(plain(task_vars["hostvars"][host])) for host in hosts}
+        extra = {"rollout_run": asked["run"], "rollout_reboots": asked["reboots"] // max(len(cut), 1), "rollout_workers": []}
+        directories, running = [], []
+        for number, names in enumerate(cut):
+            directories.append(os.path.join(journal.directory, "shards", "%d-%d-%d" % (asked["run"], asked["wave"], number)))
+            shards.prepare(directories[-1], names, values, journal, extra, asked["environment"])
+        for directory, command in zip(directories, commands):
+            running.append(shards.start(directory, command, os.path.basename(directory)))
+        found = []
+        for names, directory, processes in zip(cut, directories, running):
+            codes = [process.wait() for process in processes]
+            found.append({"hosts": names, "codes": codes, "entries": shards.merge(directory, journal), "log": os.path.join(directory, "log")})
+        return {"shards": found, "changed": bool(found)}

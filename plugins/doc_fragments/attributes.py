@@ -41,6 +41,22 @@ attributes:
       - This action does not modify state.
 """
 
+    # For modules that keep a rollout's journal.
+    JOURNAL_MODULE = r"""
+options: {}
+attributes:
+  check_mode:
+    support: none
+    details:
+      - What is in the journal has happened. In check mode the task is skipped.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details:
+      - Each run is an entry of its own.
+"""
+
     # Membership in the action group that M(memlab.testbed.memmap_facts) and all other modules share.
     ACTIONGROUP_ALL = r"""
 options: {}

@@ -216,11 +216,7 @@ class Host(object):
         :arg given: text for its standard input, which is empty otherwise.
         Raises :class:`TestbedError` carrying the command, its exit code and what it said.
         """
-        self._refuse_recorded("run %s" % argv[0])
-        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
-        tool = shutil.which(argv[0], path=path)
-        if tool is None:
-            raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
+        tool, path = self._tool(argv[0])
         running = None
         try:
             with signals.postponed():
@@ -248,11 +244,7 @@ class Host(object):
         :arg directory: where it runs; by default where we do.
         Returns its exit code. On any exception its whole process group is ended first. Raises :class:`TestbedError` when there is no such tool.
         """
-        self._refuse_recorded("run %s" % argv[0])
-        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
-        tool = shutil.which(argv[0], path=path)
-        if tool is None:
-            raise TestbedError("the tool %s is not installed" % argv[0], remedy="install the package that provides it")
+        tool, path = self._tool(argv[0])
         running = None
         try:
             with signals.postponed():
@@ -287,6 +279,15 @@ class Host(object):
     def pause(self, seconds):
         """Let time pass, because a user asked for it; a signal that is an error ends it."""
         time.sleep(seconds)
+
+    def _tool(self, name):
+        """(a command's file, the PATH it was found in, which it is to have, too). Raises :class:`TestbedError`."""
+        self._refuse_recorded("run %s" % name)
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
+        tool = shutil.which(name, path=path)
+        if tool is None:
+            raise TestbedError("the tool %s is not installed" % name, remedy="install the package that provides it")
+        return tool, path
 
     def _refuse_recorded(self, action):
         if not self.live:
@@ -373,9 +374,12 @@ class Follower(object):
 
 
 def _shown(argv):
-    """A command as an error's one line can hold it: whole, or its name alone when it is long."""
-    whole = " ".join(argv)
-    return whole if len(whole) <= 120 else argv[0]
+    """A command as an error's one line can hold it: whole, or its name alone when it is long. What env(1) is only there to set is no part of it."""
+    words = list(argv)
+    while len(words) > 1 and argv[0] == "env" and (words[0] == "env" or "=" in words[0]):
+        words.pop(0)
+    whole = " ".join(words)
+    return whole if len(whole) <= 120 else words[0]
 
 
 def _end(running, patience=15):

@@ -15,6 +15,9 @@ description:
   - GRUB and systemd-boot are known. Of both the module reads the files, and lets their own tools change them.
   - A default that was chosen is held, that is, installing a kernel does not change it any more. With GRUB, a file of the module's own below
     C(/etc/default/grub.d) sees to that, with systemd-boot the EFI variable for it.
+  - With systemd-boot, entries are files in C(loader/entries) and unified kernel images in C(EFI/Linux), on the EFI system partition and the extended boot
+    loader partition. A default that is a pattern or C(@saved) is made an entry's name by O(default). C(bootctl) changes nothing where another loader has
+    started the system.
 options:
   default:
     description: The entry to be started by default, as a kernel release, an id or a title.

@@ -16,6 +16,7 @@ description:
   - V(accepted) makes the running kernel the default and removes kernels that are not to be kept.
   - V(abandoned) takes everything back that V(armed) has brought.
   - What dpkg was interrupted at is finished first. The host is not rebooted.
+  - A kernel that systemd-boot starts as a unified kernel image cannot be tried, because its boot parameters are part of it.
 options:
   state:
     description: How far the trial is to be.
@@ -58,7 +59,9 @@ options:
     type: bool
     default: false
   keep:
-    description: With V(accepted), kernels to keep beside the running one and the earlier default. Left out, none is removed.
+    description:
+      - With V(accepted), kernels to keep beside the running one and the earlier default. Left out, none is removed.
+      - They are removed as the trial ends. After that nothing says any more which the earlier default was, so none is.
     type: int
 requirements:
   - dpkg, and GRUB with C(grub-editenv) and C(update-grub), or systemd-boot with C(bootctl)
@@ -144,7 +147,7 @@ remembered:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.memlab.testbed.plugins.module_utils.boot import trial
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import packages, trial
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import session
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
@@ -175,7 +178,7 @@ def main():
             elif asked["state"] == "accepted":
                 result = trial.accept(host, asked["release"], asked["keep"], module.check_mode)
             else:
-                result = trial.abandon(host, asked["release"], [entry["package"] for entry in asked["packages"]], module.check_mode)
+                result = trial.abandon(host, asked["release"], packages.names(asked["packages"]), module.check_mode)
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
     module.exit_json(**result)

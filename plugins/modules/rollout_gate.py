@@ -48,16 +48,8 @@ author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
   - memlab.testbed.attributes
+  - memlab.testbed.attributes.journal_module
   - memlab.testbed.attributes.actiongroup_all
-attributes:
-  check_mode:
-    support: none
-  diff_mode:
-    support: none
-  idempotent:
-    support: none
-  platform:
-    platforms: linux
 """
 
 EXAMPLES = r"""

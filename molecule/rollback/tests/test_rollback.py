@@ -9,11 +9,11 @@ import pathlib
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import paths
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 HERE = pathlib.Path(__file__).parents[1]
 
@@ -117,9 +117,7 @@ def test_a_loss_of_power_during_the_installation_and_a_kernel_that_is_another(co
     cut.shell("mkfifo /run/wait-here")
     running = start(controller, kernels, {"first": "good", "second": "other"})
     try:
-        deadline = time.monotonic() + 900
-        while cut.shell("cat /run/waiting 2>&1 || :") != "" and time.monotonic() < deadline and running.poll() is None:
-            pass  # each look is a connection of its own
+        Host().wait_until(lambda: running.poll() is not None or cut.shell("ls /run/waiting 2>/dev/null || :"), "the package's script waiting", 900, interval=2)
         assert "half-configured" in cut.shell("dpkg-query -W -f '${Status}' linux-image-%s" % kernels["good"][1])
         done = controller.module("localhost", "qemu_guest", testbed_file=known["memlab_testbed_file"], name="first", state="powercycled",
                                  ssh_port=known["ansible_port"])

@@ -59,6 +59,11 @@ class Grub(object):
         return files.put(self.host, grub.TRIAL, entry and grub.trial_text(entry, parameters))
 
     @staticmethod
+    def copies(entry):
+        """Where there is a copy of the kernel, or ``None``: GRUB reads /boot."""
+        return None
+
+    @staticmethod
     def command_line(entry):
         return grub.command_line(entry)
 
@@ -66,14 +71,10 @@ class Grub(object):
 class SystemdBoot(object):
     """What systemd-boot's files and variables say, and the ways to change it."""
 
-    name, trial_id = "systemd-boot", systemd_boot.TRIAL_ID
+    name, trial_id, why_not_once = "systemd-boot", systemd_boot.TRIAL_ID, staticmethod(systemd_boot.why_not_once)
 
     def __init__(self, host):
         self.host = host
-
-    @staticmethod
-    def why_not_once(host):
-        return None if host.exists(systemd_boot.VARIABLES) else "there are no EFI variables (%s)" % systemd_boot.VARIABLES
 
     def entries(self):
         return systemd_boot.entries(self.host)
@@ -88,7 +89,7 @@ class SystemdBoot(object):
         return systemd_boot.for_release(self.entries(), release)
 
     def pinned(self):
-        return bool(systemd_boot.variable(self.host, "LoaderEntryDefault"))
+        return systemd_boot.pinned(self.host, self.entries())
 
     def set_default(self, entry):
         systemd_boot.set_default(self.host, entry)
@@ -107,8 +108,15 @@ class SystemdBoot(object):
         pass  # an entry is a file: there is no list to write anew
 
     def put_trial(self, entry, parameters):
-        place = systemd_boot.partition(self.host) if entry is None else entry.place
-        return files.put(self.host, "%s/loader/entries/%s" % (place, systemd_boot.TRIAL_ID), entry and systemd_boot.trial_text(entry, parameters))
+        if entry is not None:
+            return files.put(self.host, systemd_boot.trial_place(entry.place), systemd_boot.trial_text(entry, parameters))
+        removed = [files.put(self.host, systemd_boot.trial_place(place), None) for place in systemd_boot.partitions(self.host)]
+        return any(removed)
+
+    @staticmethod
+    def copies(entry):
+        """The partition of an entry, which kernel-install has copied the kernel to."""
+        return entry.place
 
     @staticmethod
     def command_line(entry):
@@ -121,7 +129,7 @@ def find(host):
         return SystemdBoot(host)
     if host.exists(grub.CONFIGURATION):
         return Grub(host)
-    if systemd_boot.partition(host):
+    if systemd_boot.installed(host):
         return SystemdBoot(host)
     raise TestbedError("neither GRUB (%s) nor systemd-boot (loader/entries on the EFI system partition) starts this host" % grub.CONFIGURATION,
                        remedy="a kernel can be tried for one boot with these two only")

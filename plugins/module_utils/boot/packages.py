@@ -63,6 +63,24 @@ def describe_all(host, paths):
     return kernels[0], found
 
 
+def check_descriptions(descriptions):
+    """Refuse packages that are not as :func:`describe` returns them. Raises :class:`TestbedError` naming what one of them lacks."""
+    for entry in descriptions:
+        for key, kind in (("package", str), ("file", str), ("path", str), ("version", str), ("architecture", str), ("boot_bytes", int), ("other_bytes", int)):
+            if not isinstance(entry.get(key), kind):
+                raise TestbedError("packages: %.80r does not say %s" % (entry, key), remedy="give what memlab.testbed.kernel_package_info says of the packages")
+    if not descriptions:
+        raise TestbedError("packages: none is given", remedy="give what memlab.testbed.kernel_package_info says of the packages")
+
+
+def names(descriptions):
+    """Names of packages that are described at least that far. Raises :class:`TestbedError`."""
+    for entry in descriptions:
+        if not isinstance(entry.get("package"), str) or not entry["package"]:
+            raise TestbedError("packages: %.80r does not say package" % (entry,), remedy="give at least the name of each package")
+    return [entry["package"] for entry in descriptions]
+
+
 def states(host):
     """``{package: (status word, version)}`` of all that dpkg knows, read from its database."""
     found = {}
@@ -93,13 +111,15 @@ def check_distribution(host):
                            remedy="Debian and its derivatives have dpkg, which is what is used here")
 
 
-def check_space(host, descriptions, reserve=32 << 20):
+def check_space(host, descriptions, copies=None, reserve=32 << 20):
     """Refuse what does not fit. :arg reserve: bytes that have to stay free on each file system. Raises :class:`TestbedError`.
 
     In /boot there have to be the files and two initramfs of the present size: a new one is written beside the old. /boot and / can be one file system.
+    :arg copies: where the boot loader has a copy of the kernel and of its initramfs, if it has.
     """
     initrd = max([os.stat(host.path("/boot/" + name)).st_size for name in host.listdir("/boot") if name.startswith("initrd.img-")] or [0])
     needs = [("/boot", sum(entry["boot_bytes"] for entry in descriptions) + 2 * initrd), ("/", sum(entry["other_bytes"] for entry in descriptions))]
+    needs += [(copies, sum(entry["boot_bytes"] for entry in descriptions) + initrd)] if copies else []
     totals = {}
     for place, need in needs:
         try:

@@ -30,7 +30,10 @@ def record(host):
         found = json.loads(host.read_optional(RECORD) or "null")
     except ValueError:
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("release"), str) else None
+    if not isinstance(found, dict) or not isinstance(found.get("release"), str):
+        return None
+    lists = {name: found[name] for name in ("known", "fresh") if name in found}
+    return found if all(isinstance(each, list) and all(isinstance(word, str) for word in each) for each in lists.values()) else None
 
 
 def arm(host, wanted, check_mode=False):
@@ -58,7 +61,10 @@ def arm(host, wanted, check_mode=False):
         answer["repaired"].append("a trial of %s had not come to its end" % earlier["release"])
     answer.update(changed=True, stage="armed")
     if check_mode:
-        return answer
+        return answer  # the files are brought when they are needed, and that is known by this answer
+    absent = [path for path in _paths(wanted) if not host.exists(path)]
+    if absent:
+        raise TestbedError("there is no package %s" % absent[0])
     if earlier and earlier["release"] != wanted.release:
         abandon(host)
         earlier = None
@@ -82,6 +88,7 @@ def arm(host, wanted, check_mode=False):
 
 def _examine(host, wanted):
     """(loader, entry that is the default now). Raises :class:`TestbedError` for whatever can be known beforehand."""
+    packages.check_descriptions(wanted.packages)
     packages.check_distribution(host)
     boot_line.check(wanted.parameters)
     if not 5 <= wanted.watchdog <= 2046:
@@ -112,7 +119,7 @@ def _examine(host, wanted):
         raise TestbedError("a kernel cannot be tried for one boot: " + reason)
     if wanted.kexec and not any(host.exists(place + "/kexec") for place in ("/usr/sbin", "/sbin")):
         raise TestbedError("the tool kexec is not installed", remedy="install kexec-tools, or let the host reboot through its firmware")
-    packages.check_space(host, missing)
+    packages.check_space(host, missing, boot.copies(before))
     return boot, before
 
 
@@ -163,16 +170,19 @@ def _undone(host, failure):
 def accept(host, release, keep=None, check_mode=False):
     """Make the running kernel the default and end its trial. Returns a dict: changed, removed (releases), warnings. Raises :class:`TestbedError`.
 
-    :arg keep: kernels to keep beside the running one and the earlier default; ``None`` keeps all. What is removed is gone for good.
+    :arg keep: kernels to keep beside the running one and the earlier default when the trial ends; ``None`` keeps all. What is removed is gone for good.
     """
+    if keep is not None and keep < 0:
+        raise TestbedError("keep: %d is not a number of kernels" % keep)
     boot, running = loader.find(host), loader.running(host)
     if running != release:
         raise TestbedError("%s cannot be made the default: %s runs" % (release, running))
     entry, now, earlier = loader.choose(boot, release), boot.default(), record(host)
     before = [found.release for found in boot.entries() if earlier and found.id == earlier.get("default_before")]
     installed = packages.kernels(host)
-    gone = packages.surplus(installed, {running, release} | set(before), keep) if keep is not None else []
     move = now is None or now.id != entry.id or not boot.pinned()
+    # once it has ended nobody knows the earlier default any more, which is to stay
+    gone = packages.surplus(installed, {running, release} | set(before), keep) if keep is not None and earlier else []
     changed, said = bool(move or earlier or gone), []
     if changed and not check_mode:
         if move:

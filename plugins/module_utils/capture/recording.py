@@ -12,6 +12,7 @@ addresses, page tables, host name.
 from __future__ import annotations
 
 import fnmatch
+import gzip
 import io
 import os
 import re
@@ -119,9 +120,10 @@ class Recording(object):
                 self.tree(place, depth - 1)
 
     def archive(self):
-        """The same machine in the same state gives the same bytes inside."""
+        """The same machine in the same state gives the same bytes."""
         content = io.BytesIO()
-        with tarfile.open(fileobj=content, mode="w:gz", compresslevel=9) as archive:
+        # without the time, which gzip would write at its beginning
+        with gzip.GzipFile(fileobj=content, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
             for name in sorted(list(self.files) + list(self.links)):
                 member = tarfile.TarInfo("." + name)
                 member.mode = 0o644

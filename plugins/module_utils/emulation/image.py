@@ -8,7 +8,6 @@ An image is a directory of the cache with ``root.img`` (sparse: an ext4 file sys
 """
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ import shlex
 import shutil
 import tempfile
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_disk, guest_tree, kernel_image, locks
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import images_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
@@ -34,6 +34,9 @@ NOT_EVERYWHERE = ("cxl",)
 
 # Bytes on the cache's disk that a build takes at its worst: archive, unpacked tree and file system beside each other.
 BUILD_SPACE = 3 * G
+
+# No file system of ours fits in less, whatever is in it: known before anything is built.
+LEAST_DISK = 16 << 20
 
 # What reaches apt's and sed's command lines: names as Debian's policy has them, a package also with a version or an architecture.
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.ASCII)
@@ -54,13 +57,15 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     :arg loader: ``qemu``, which starts the kernel itself, or ``grub``.
     :arg tuned: ``False`` leaves services, initrd and boot parameters as Debian has them: the yardstick for boot times.
     :arg kernel_file: path of a kernel's Debian package, in place of one from the mirror; its digest is what the image depends on.
-    Raises :class:`TestbedError` for a suite or a package that cannot be one, and for a kernel file that cannot be read or used.
+    Raises :class:`TestbedError` for a suite, a package or a size that cannot be one, and for a kernel file that cannot be read or used.
     """
     if not _SUITE.fullmatch(suite):
         raise TestbedError("%.60r is not the name of a Debian suite" % (suite,))
     for name in list(packages) + ([kernel_package] if kernel_package else []):
         if not _PACKAGE.fullmatch(name):
             raise TestbedError("%.60r is not the name of a Debian package" % (name,))
+    if disk_size < LEAST_DISK:
+        raise TestbedError("disk_size: %s is too small for a root file system" % format_size(disk_size), remedy="a small one takes 1G, and it is sparse")
     found = {
         "recipe": RECIPE,
         "architecture": platform.machine(),
@@ -143,9 +148,9 @@ def ensure(host, wanted, kernel_file=None):
             if found is not None:
                 return False, place, found
             _need_space(images_directory())
-            with _work_directory(place) as work:
+            with directories.fresh(os.path.join(images_directory(), ".%s.new" % os.path.basename(place))) as work:
                 found = _build(host, wanted, work, kernel_file)
-                shutil.rmtree(place, ignore_errors=True)
+                directories.remove(place)
                 os.rename(os.path.join(work, "image"), place)
     except OSError as exc:
         raise TestbedError("cannot make an image in %s: %s" % (images_directory(), exc))
@@ -158,15 +163,6 @@ def _need_space(path):
         figures = (path, format_size(free >> 20 << 20), format_size(BUILD_SPACE))
         raise TestbedError("no room for a guest image: %s has %s free, building takes up to %s" % figures,
                            remedy="free disk space, or set MEMLAB_CACHE to a directory that has it")
-
-
-@contextlib.contextmanager
-def _work_directory(place):
-    work = tempfile.mkdtemp(prefix="." + os.path.basename(place) + "-", dir=os.path.dirname(place))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _build(host, wanted, work, kernel_file):

@@ -11,9 +11,9 @@ import os
 import platform
 import re
 import shutil
-import tempfile
 import time
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import locks
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import artifact, configuration, estimate, needs, package, patches, source
@@ -25,7 +25,6 @@ from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.tree i
 PATIENCE = 3600
 
 _LOCALVERSION = re.compile(r"[-+.a-z0-9]{0,40}", re.ASCII)
-_COMPILER = re.compile(r"[a-z][a-z0-9_+.-]*", re.ASCII)
 
 
 class Request(object):
@@ -45,9 +44,9 @@ class Request(object):
         self.distcc = wanted["distcc"]
         self.jobs = wanted["jobs"]
         self.ccache = wanted["ccache"]
-        for what, value, form in (("local version", self.localversion or "", _LOCALVERSION), ("compiler", self.compiler, _COMPILER)):
-            if not form.fullmatch(value):
-                raise TestbedError("%.60r is no %s" % (value, what), remedy="lower case letters, digits, - + and . are allowed")
+        if not _LOCALVERSION.fullmatch(self.localversion or ""):
+            raise TestbedError("%.60r is no local version" % self.localversion, remedy="lower case letters, digits, - + and . are allowed")
+        needs.check_compiler(self.compiler)
         if not 0 <= self.fuzz <= 3:
             raise TestbedError("fuzz is the number of context lines that may differ, 0 to 3, not %d" % self.fuzz)
         if self.base["name"] not in configuration.TARGETS and self.base.get("content") is None:
@@ -162,11 +161,9 @@ def _build(host, request, found, inputs, name, base, progress):
             kbuild.remember(progress.done, whole or total is not None)
     progress.step("packing")
     os.makedirs(artifact.kernels_directory(), exist_ok=True)
-    work = tempfile.mkdtemp(prefix="." + name + "-", dir=artifact.kernels_directory())
-    try:
+    # the base's lock is this key's, too: a key has one base
+    with directories.fresh(os.path.join(artifact.kernels_directory(), ".%s.new" % name)) as work:
         return _keep(kbuild, name, inputs, text, values, work, progress, time.monotonic() - began), remarks
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_configuration(host, values, base, fresh):
@@ -195,7 +192,7 @@ def _keep(kbuild, name, inputs, text, values, work, progress, seconds):
     with open(os.path.join(stage, "manifest.json"), "w", encoding="utf-8") as stream:
         json.dump(known, stream, indent=1, sort_keys=True)
     place = artifact.directory(name)
-    shutil.rmtree(place, ignore_errors=True)
+    directories.remove(place)
     os.rename(stage, place)
     progress.step("done")
     return known

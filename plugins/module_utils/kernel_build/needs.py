@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import tools
@@ -27,8 +28,18 @@ OBJECT_SPACE = 2 * G
 DEBUG_SPACE = 20 * G
 
 
+_COMPILER = re.compile(r"[a-z][a-z0-9_+.-]*", re.ASCII)
+
+
+def check_compiler(name):
+    """Raises :class:`TestbedError` for what is no command's name: it is also taken for a package's."""
+    if not _COMPILER.fullmatch(name):
+        raise TestbedError("%.60r is no compiler" % name, remedy="lower case letters, digits, - + and . are allowed")
+
+
 def survey(host, compiler="gcc", git=False, distcc=False, suite=None):
     """``missing`` (tool or header -> package), ``apt`` and ``release``, see :func:`tools.survey`. :arg suite: the Debian suite that the source comes from."""
+    check_compiler(compiler)
     wanted = dict(TOOLS, **{compiler: "gcc" if compiler == "cc" else compiler})
     wanted.update({"git": "git"} if git else {})
     wanted.update({"distcc": "distcc"} if distcc else {})

@@ -15,7 +15,7 @@ def configuration(host):
     content = host.read_optional("/boot/config-" + release)
     if content is None and host.exists("/proc/config.gz"):
         try:
-            content = zlib.decompress(host.read_bytes("/proc/config.gz"), 47).decode("utf-8", "replace")
+            content = zlib.decompress(host.read_bytes("/proc/config.gz"), 47).decode("utf-8", "replace").rstrip("\n")
         except zlib.error as exc:
             raise TestbedError("/proc/config.gz cannot be unpacked: %s" % exc)
     if content is None:

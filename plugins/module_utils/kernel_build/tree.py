@@ -12,6 +12,7 @@ import shutil
 import stat
 import tempfile
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 
@@ -37,19 +38,15 @@ class Tree(object):
         if self.state is not None:
             return
         for path in (self.source, self._originals):
-            shutil.rmtree(path, ignore_errors=True)
+            directories.remove(path)
         os.makedirs(self._originals)
-        fresh = self.source + ".new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        os.makedirs(fresh)
-        try:
+        with directories.fresh(self.source + ".new") as work:
+            fresh = os.path.join(work, "source")
+            os.mkdir(fresh)
             source.unpack(host, fresh)
             if not all(os.path.isfile(os.path.join(fresh, name)) for name in ("Makefile", "Kconfig", "scripts/Kbuild.include")):
                 raise TestbedError("%s holds no kernel source" % source.name, remedy="its top directory must have Makefile and Kconfig")
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        os.rename(fresh, self.source)
+            os.rename(fresh, self.source)
         # The moment that the source's files are of: fixed, and none that a build could leave behind.
         self.state = {"epoch": int(os.stat(os.path.join(self.source, "Makefile")).st_mtime), "touched": {}, "patches": []}
         self._save()

@@ -9,6 +9,7 @@ import os
 import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import once
 
 
 def look(host, path):
@@ -35,7 +36,8 @@ def take(host, path, rollout, ident, controller, check_mode=False):
         if check_mode:
             return True
         try:
-            _create(host.path(path), {"rollout": rollout, "id": ident, "controller": controller, "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            once.create(host.path(path), {"rollout": rollout, "id": ident, "controller": controller, "since": now})
             return True
         except FileExistsError:
             continue
@@ -69,18 +71,3 @@ def _refuse_other(found, path, ident):
     if found["id"] != ident:
         raise TestbedError("the host belongs to the rollout %s, which %s began to work on at %s" % (found["rollout"], found["controller"], found["since"]),
                            remedy="let that one end (resume it, or roll it back, there), or remove %s if it never will" % path)
-
-
-def _create(path, content):
-    """The file appears whole or not at all, and only where there was none."""
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    new = "%s.%d" % (path, os.getpid())
-    with open(new, "w", encoding="ascii") as stream:
-        json.dump(content, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    try:
-        os.link(new, path)
-    finally:
-        os.unlink(new)

@@ -13,16 +13,16 @@ import os
 import socket
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import once
 
 
 def take(directory, pid, what):
     """Take the lock for process ``pid``. Raises :class:`TestbedError` naming another holder that is still there."""
     path = os.path.join(directory, "lock.json")
     mine = {"pid": pid, "started": started(pid), "boot": _boot(), "controller": socket.gethostname()}
-    os.makedirs(directory, mode=0o700, exist_ok=True)
     for unused in range(3):
         try:
-            _create(path, mine)
+            once.create(path, mine, 0o700)
             return
         except FileExistsError:
             holder = _read(path)
@@ -50,19 +50,6 @@ def _is_gone(holder):
     if holder.get("controller") != socket.gethostname():
         return False  # the directory is shared: its processes cannot be seen from here
     return holder.get("boot") != _boot() or started(int(holder.get("pid", 0))) != holder.get("started")
-
-
-def _create(path, content):
-    """The file appears with its content or not at all."""
-    new = "%s.%d" % (path, content["pid"])
-    with open(new, "w", encoding="ascii") as stream:
-        json.dump(content, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    try:
-        os.link(new, path)
-    finally:
-        os.unlink(new)
 
 
 def _read(path):

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 
 PLAYBOOK = """- name: Shard
@@ -38,6 +39,16 @@ def cut(hosts, workers, reboots=0):
     return [hosts[first::number] for first in range(number)]
 
 
+def check(commands):
+    """Refuse workers' commands that cannot be started, before the first of them is. Raises :class:`TestbedError`."""
+    _runner()
+    for command in commands:
+        if not command or not all(command):
+            raise TestbedError("workers: %.80r is no command" % (command,), remedy="give its words, such as [ssh, worker1, ansible-runner, worker]")
+        if shutil.which(command[0]) is None:
+            raise TestbedError("cannot start %s (ENOENT)" % command[0], remedy="install it on this controller, or correct the worker's command")
+
+
 def variables(values):
     """Of a host's variables those that a worker has to be given."""
     return {key: value for key, value in values.items() if not key.startswith(_NOT_SENT)}
@@ -47,8 +58,16 @@ def prepare(directory, hosts, values, journal, extra, environment):
     """Make a shard's private data directory anew.
 
     :arg values: host -> variables. :arg extra: variables for all of them. :arg environment: for the worker's ansible-playbook.
+    Raises :class:`TestbedError`: what an earlier worker sent, left in ``result``, would be taken for this one's.
     """
-    shutil.rmtree(directory, ignore_errors=True)
+    directories.remove(directory)
+    try:
+        _fill(directory, hosts, values, journal, extra, environment)
+    except OSError as exc:
+        raise TestbedError("cannot write a shard's directory %s (%s)" % (directory, errno_name(exc.errno)))
+
+
+def _fill(directory, hosts, values, journal, extra, environment):
     os.makedirs(os.path.join(directory, "data", "journal", "hosts"), mode=0o700)
     data = os.path.join(directory, "data")
     _write(data, "inventory/hosts.json", json.dumps({"all": {"hosts": {host: values[host] for host in hosts}}}))

@@ -27,15 +27,12 @@ def opened(path):
         return
     if not os.path.isfile(path):
         raise TestbedError("there is no capture %s" % path, remedy="record one with the playbook memlab.testbed.capture or scripts/record_capture.py")
-    directory = tempfile.mkdtemp(prefix="memlab-capture-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="memlab-capture-") as directory:
         try:
             _unpack(path, directory)
         except (tarfile.TarError, EOFError, OSError, ValueError) as exc:
             raise TestbedError("capture %s cannot be unpacked (%s)" % (path, exc), remedy="it is no archive of scripts/record_capture.py, or a damaged one")
         yield Host(directory)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _unpack(path, directory):

@@ -4,6 +4,7 @@
 """Real packages that dpkg-deb made, a dpkg database, and which kernels go."""
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -90,6 +91,14 @@ def test_room_is_counted_by_file_system(host):
     packages.check_space(host, [{"boot_bytes": 1, "other_bytes": 1}])
     with pytest.raises(TestbedError, match=r"no room for the kernel: /boot has \d+ MiB free, and installing takes 1099511627810 MiB: remove kernels"):
         packages.check_space(host, [{"boot_bytes": 1 << 59, "other_bytes": 1 << 59}, {"boot_bytes": 0, "other_bytes": 0}])
+
+
+def test_room_for_the_loader_s_copy(host):
+    os.mkdir(host.path("/efi"))
+    with open(host.path("/boot/initrd.img-6.1.0-56-amd64"), "wb") as stream:
+        stream.truncate(1 << 20)
+    with pytest.raises(TestbedError, match=r"and installing takes %d MiB" % (2 * (1 << 30) + 3 + 32)):
+        packages.check_space(host, [{"boot_bytes": 1 << 50, "other_bytes": 0}], "/efi")
 
 
 @pytest.mark.parametrize("keep, gone", [(0, ["6.10.1", "6.9.0-2-amd64", "6.9.0-1-amd64", "6.1.0"]), (2, ["6.9.0-1-amd64", "6.1.0"]), (9, [])])

@@ -4,19 +4,15 @@
 """Parameters that are each right but for one thing: always one clean error, never a changed host, with check mode and without."""
 from __future__ import annotations
 
-import importlib
-import json
 import math
 import os
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import lock
 
-MODULES = "ansible_collections.memlab.testbed.plugins.modules."
 EXAMPLES = 120
 
 # Words that name no memory device of the recorded machine, which has serials 1 and 2.
@@ -71,20 +67,6 @@ BLOCKS = parameters(
 REGIONS = parameters("regions", entry(memory_devices=NO_DEVICES, state=NO_CHOICE, size=st.one_of(NO_SIZE.filter(bool), st.sampled_from(["1T", "100M", "0"])),
                                       root_decoder=st.sampled_from(["decoder9.9", "mem0", "decoder1.0", "../..", "decoder0.0/"])))
 DAX = parameters("devices", entry(memory_devices=NO_DEVICES, memmap=st.one_of(NO_CHOICE, st.none()), offline=st.sampled_from(["perhaps", "2", [], {}])))
-
-
-@pytest.fixture(name="call")
-def caller(monkeypatch, capsys):
-    """Runs a module on a host; returns its exit code and its answer, which is the only thing it may print."""
-    def call(name, host, options, check_mode):
-        module = importlib.import_module(MODULES + name)
-        monkeypatch.setattr(module, "Host", lambda: host)
-        with patch_module_args(dict(options, _ansible_check_mode=check_mode)), pytest.raises(SystemExit) as ended:
-            module.main()
-        printed = capsys.readouterr()
-        assert printed.err == ""
-        return ended.value.code, json.loads(printed.out)
-    return call
 
 
 @pytest.mark.parametrize("name, strategy", [("cxl_region", REGIONS), ("dax_device", DAX), ("memory_blocks", BLOCKS)])

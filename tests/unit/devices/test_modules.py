@@ -4,17 +4,14 @@
 """The modules as Ansible runs them: whatever is asked for, one clean answer, and no change where it is an error."""
 from __future__ import annotations
 
-import importlib
 import json
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.tests.synthetic.nvdimms import NdHost
 
-MODULES = "ansible_collections.memlab.testbed.plugins.modules."
 WORD = st.one_of(st.sampled_from(["1", "0x2", "0000:0d:00.0", "mem0", "all", "512M", "128M", "8", "", "online", "0xb90000000", "decoder0.0"]),
                  st.text(max_size=8), st.integers(), st.floats(), st.none(), st.booleans())
 CHOICE = st.sampled_from(["devdax", "system-ram", "present", "absent", "online", "offline", "device", "dram", "movable", "kernel"])
@@ -31,18 +28,6 @@ LIKELY = st.fixed_dictionaries({"memory_devices": st.lists(st.sampled_from(["1",
 @pytest.fixture(name="pmem")
 def persistent(tmp_path):
     return NdHost(tmp_path)
-
-
-@pytest.fixture(name="call")
-def caller(monkeypatch, capsys):
-    """Runs a module on a host; returns its exit code and its answer."""
-    def call(name, host, parameters, check_mode=False, diff=False):
-        module = importlib.import_module(MODULES + name)
-        monkeypatch.setattr(module, "Host", lambda: host)
-        with patch_module_args(dict(parameters, _ansible_check_mode=check_mode, _ansible_diff=diff)), pytest.raises(SystemExit) as ended:
-            module.main()
-        return ended.value.code, json.loads(capsys.readouterr().out)
-    return call
 
 
 def test_from_nothing_to_memory(fresh, call):

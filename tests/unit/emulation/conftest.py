@@ -120,3 +120,16 @@ def fixture_interrupt():
     yield make
     for thread in begun:
         thread.join()
+
+
+@pytest.fixture(name="instead")
+def fixture_instead(tmp_path, monkeypatch):
+    """``instead(name, script)``: a program that is found before the one of that name."""
+    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path / "bin", os.environ["PATH"]))
+
+    def make(name, script):
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\n" + script, encoding="ascii")
+        path.chmod(0o755)
+    return make

@@ -28,19 +28,6 @@ def fixture_cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-@pytest.fixture(name="instead")
-def fixture_instead(tmp_path, monkeypatch):
-    """``instead(name, script)``: a program that is found before the one of that name."""
-    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path / "bin", os.environ["PATH"]))
-
-    def make(name, script):
-        path = tmp_path / "bin" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("#!/bin/sh\n" + script, encoding="ascii")
-        path.chmod(0o755)
-    return make
-
-
 def left(cache):
     """What a failed build leaves in the cache, its lock aside."""
     return [name for name in os.listdir(cache / "images") if not name.endswith(".lock")]
@@ -162,6 +149,19 @@ def test_an_interrupted_build_leaves_nothing(instead, cache, tmp_path, interrupt
     assert left(cache) == []
     child = int((tmp_path / "child").read_text(encoding="ascii"))
     Host().wait_until(lambda: process.start_time(child) is None, "the end of the builder's child", timeout=5)
+
+
+def test_a_killed_build_is_cleared_away_by_the_next(instead, cache):
+    """It takes gigabytes, and nobody else would."""
+    instead("mmdebstrap", "kill -9 $PPID")
+    script = "from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image\n" \
+             "from ansible_collections.memlab.testbed.plugins.module_utils.host import Host\nimage.ensure(Host(), image.inputs('trixie'))\n"
+    subprocess.run([sys.executable, "-c", script], env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)), check=False)
+    assert len(left(cache)) == 1
+    instead("mmdebstrap", "exit 9")
+    with pytest.raises(TestbedError, match="exit code 9"):
+        image.ensure(Host(), image.inputs("trixie"))
+    assert left(cache) == []
 
 
 def test_a_cache_that_cannot_be_made(monkeypatch, tmp_path):

@@ -107,6 +107,12 @@ def test_one_run_at_a_time(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["lock.json"]
 
 
+def test_a_lock_that_cannot_be_taken_is_said(tmp_path):
+    (tmp_path / "file").write_text("", encoding="ascii")
+    with pytest.raises(TestbedError, match=r"cannot write .*/file/lock.json \(ENOTDIR\)"):
+        lock.take(str(tmp_path / "file"), os.getpid(), "it")
+
+
 def test_a_host_belongs_to_one_rollout(tmp_path):
     host = Host(str(tmp_path))
     assert claim.take(host, "/var/claim", "one", "1", "here") and not claim.take(host, "/var/claim", "one", "1", "here")
