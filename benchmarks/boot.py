@@ -20,6 +20,8 @@ import subprocess
 import sys
 import time
 
+import limits
+
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, image, keys, testbed_file, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import testbed_directory
@@ -126,10 +128,12 @@ def main():
         shutil.rmtree(testbed_directory(TESTBED), ignore_errors=True)
     medians = {name: statistics.median(values) for name, values in figures.items()}
     print("median: " + ", ".join("%s %.1f s" % item for item in medians.items()))
-    print("cold / untouched = %.2f (at most 0.60)" % (medians["cold"] / medians["untouched"]))
     print("cold / vng = %.2f, warm / vng = %.2f" % (medians["cold"] / medians["vng"], medians["warm"] / medians["vng"]))
-    print("warm: %.1f s (at most 6)" % medians["warm"])
+    held = limits.Limits()
+    held.at_most(0.60, medians["cold"] / medians["untouched"], "cold / untouched =")
+    held.at_most(6, medians["warm"], "warm:", "%.1f s")
+    return held.exit_code()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

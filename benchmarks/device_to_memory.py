@@ -14,6 +14,7 @@ from __future__ import annotations
 import statistics
 import sys
 
+import limits
 import online_blocks
 
 ROUNDS = 9
@@ -93,8 +94,9 @@ def main(serial, *ssh):
     print("a device of %d memory blocks from nothing to online, medians of %d rounds taking turns" % (rounds[0]["blocks"], ROUNDS))
     print("the modules     %8.1f ms" % (mine * 1000))
     print("commands        %8.1f ms" % (peer * 1000))
-    print("ratio           %8.2f      (at most %.2f)" % (ratio, LIMIT))
-    return 0 if ratio <= LIMIT else 1
+    held = limits.Limits()
+    held.at_most(LIMIT, ratio, "ratio          ", "%8.2f")
+    return held.exit_code()
 
 
 if __name__ == "__main__":

@@ -16,8 +16,11 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+
+import limits
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
@@ -93,10 +96,12 @@ def main():
             Tree(base).apply(host, [])
             print("round %d: %s" % (number + 1, ", ".join("%s %.1f s" % (name, values[-1]) for name, values in figures.items())), flush=True)
     best = {name: statistics.median(values) for name, values in figures.items()}
-    print("cold: ours / plain make = %.2f (at most 1.03)" % (best["ours cold"] / best["plain cold"]))
-    print("one file touched: ours / plain make = %.2f (at most 1.20)" % (best["ours touched"] / best["plain touched"]))
-    print("unchanged: %.2f s (at most 2)" % best["unchanged"])
+    held = limits.Limits()
+    held.at_most(1.03, best["ours cold"] / best["plain cold"], "cold: ours / plain make =")
+    held.at_most(1.20, best["ours touched"] / best["plain touched"], "one file touched: ours / plain make =")
+    held.at_most(2, best["unchanged"], "unchanged:", "%.2f s")
+    return held.exit_code()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+import limits
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts"))
 import standalone  # pylint: disable=unused-import
 
@@ -60,9 +62,10 @@ def main():
     print("32768 memory blocks, medians of %d rounds taking turns" % ROUNDS)
     print("memmap_facts, all proofs   %6.3f s" % mine)
     print("lsmem -a                   %6.3f s" % peer)
-    print("ratio                      %6.2f   (at most 1.00)" % (mine / peer))
-    print("answer                     %6.1f KiB (at most 64)" % (len(answer) / 1024))
-    return 0 if mine <= peer and len(answer) <= 64 * 1024 else 1
+    held = limits.Limits()
+    held.at_most(1, mine / peer, "ratio                     ", "%6.2f")
+    held.at_most(64, len(answer) / 1024, "answer                    ", "%6.1f KiB")
+    return held.exit_code()
 
 
 if __name__ == "__main__":

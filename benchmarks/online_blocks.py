@@ -19,6 +19,8 @@ import subprocess
 import sys
 import zipfile
 
+import limits
+
 ROUNDS = 25
 LIMIT = 1.1
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -97,15 +99,14 @@ def measure(program, serial, count, ssh):
 
 def main(serial, *ssh):
     rounds = measure(ON_THE_HOST, serial, ROUNDS, ssh)
-    worst = 0.0
+    held = limits.Limits()
     print("%d memory blocks, medians of %d rounds taking turns; finding the device takes the module %.1f ms more"
           % (rounds[0]["blocks"], ROUNDS, statistics.median(one["finding"] for one in rounds) * 1000))
     for state in ("online", "offline"):
         mine, peer = (statistics.median(one["%s %s" % (way, state)] for one in rounds) * 1000 for way in ("module", "shell"))
         ratio = statistics.median(one["module " + state] / one["shell " + state] for one in rounds)
-        print("%-8s memory_blocks %8.1f ms   shell loop %8.1f ms   ratio %5.2f (at most %.2f)" % (state, mine, peer, ratio, LIMIT))
-        worst = max(worst, ratio)
-    return 0 if worst <= LIMIT else 1
+        held.at_most(LIMIT, ratio, "%-8s memory_blocks %8.1f ms   shell loop %8.1f ms   ratio" % (state, mine, peer))
+    return held.exit_code()
 
 
 if __name__ == "__main__":

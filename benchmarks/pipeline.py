@@ -12,8 +12,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
+
+import limits
 
 
 def run(target, environment):
@@ -48,8 +51,11 @@ def main():
                 print("%s: %.1f s; tasks per host: %s" % (name, figures[name], tasks(text)), flush=True)
         finally:
             run("down", environment)
-    print("fresh / 360 s = %.2f (at most 1), prepared / 100 s = %.2f (at most 1)" % (figures["fresh"] / 360, figures["warm"] / 100))
+    held = limits.Limits()
+    held.at_most(360, figures["fresh"], "fresh:", "%.1f s")
+    held.at_most(100, figures["warm"], "prepared:", "%.1f s")
+    return held.exit_code()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

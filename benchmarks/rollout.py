@@ -20,6 +20,8 @@ import tempfile
 import threading
 import time
 
+import limits
+
 HERE = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE / ".venv/collections"))
 
@@ -92,7 +94,7 @@ def resume(fleet, environment, playbook):
 
 
 def main(counts):
-    bad = []
+    held = limits.Limits()
     with tempfile.TemporaryDirectory(prefix="memlab-rollout-") as top:
         top = pathlib.Path(top)
         with tarfile.open(HERE / "tests/unit/captures/dram-6.12.tgz") as packed:
@@ -115,11 +117,11 @@ def main(counts):
                 sys.exit((ours if ours[3] else theirs)[2][-3000:])
             each = ours[0] / count / TASKS / (theirs[0] / count)
             begun = resume(fleet, environment, playbook)[0]
-            print("%5d hosts: ping %6.1f s %4.0f MiB; plan %6.1f s %4.0f MiB; %5.0f ms a host; "
-                  "each task %.2f of a ping (at most %.2f), memory %.2f; resume %.1f s"
-                  % (count, theirs[0], theirs[1], ours[0], ours[1], ours[0] / count * 1000, each, LIMIT, ours[1] / theirs[1], begun), flush=True)
-            bad += [each > LIMIT, begun > RESUME]
-    return 1 if any(bad) else 0
+            print("%5d hosts: ping %6.1f s %4.0f MiB; plan %6.1f s %4.0f MiB, %.2f of the memory; %5.0f ms a host"
+                  % (count, theirs[0], theirs[1], ours[0], ours[1], ours[1] / theirs[1], ours[0] / count * 1000))
+            held.at_most(LIMIT, each, "             each task / ping =")
+            held.at_most(RESUME, begun, "             resume:", "%.1f s")
+    return held.exit_code()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ description:
   - Statements about a device are that it has one dax device, its mode, its size, what its knob asks for, that all of it was added, how many blocks
     are online, their zone, where their memmap lies, and that this is proven. One about the host is that the proofs agree.
   - Where the memmap lies is never concluded from the knob. What no proof speaks of does not hold.
-  - Missing facts, a mistake in O(devices) and a wrong expression are statements that do not hold, too.
-  - Missing facts, a mistake in O(devices) and a wrong expression are statements that do not hold.
+  - Missing facts, a mistake in O(devices) and a wrong expression are statements that do not hold, too. Without facts nothing else is said.
 positional: devices, assertions
 options:
   _input:

@@ -13,8 +13,8 @@ description:
   - Says which kernels the host's boot loader can start, which one by default, and which one at the next boot alone.
   - Chooses either of them. Without O(default) and O(once) nothing is changed.
   - GRUB and systemd-boot are known. Of both the module reads the files, and lets their own tools change them.
-  - With GRUB, O(default) also has the configuration take the saved entry, by a file of its own below C(/etc/default/grub.d), so that installing a kernel
-    does not change the default any more.
+  - A default that was chosen is held, that is, installing a kernel does not change it any more. With GRUB, a file of the module's own below
+    C(/etc/default/grub.d) sees to that, with systemd-boot the EFI variable for it.
   - With systemd-boot, entries are files in C(loader/entries) and unified kernel images in C(EFI/Linux), on the EFI system partition and the extended boot
     loader partition. A default that is a pattern or C(@saved) is made an entry's name by O(default). C(bootctl) changes nothing where another loader has
     started the system.
@@ -25,6 +25,11 @@ options:
   once:
     description: The entry to be started at the next boot alone, as a kernel release, an id or a title. With V(""), none.
     type: str
+  hold:
+    description:
+      - Whether the default stays what it is when kernels are installed. V(true) without O(default) holds the present one.
+      - V(false) takes such a choice back. The boot loader's own configuration says again what the default is, mostly the newest kernel.
+    type: bool
 requirements:
   - C(grub-editenv) and C(update-grub) to change GRUB, C(bootctl) to change systemd-boot.
 author:
@@ -53,6 +58,10 @@ EXAMPLES = r"""
 - name: Start another kernel by default
   memlab.testbed.boot_entry:
     default: 6.1.0-56-amd64
+
+- name: Start the newest again
+  memlab.testbed.boot_entry:
+    hold: false
 """
 
 RETURN = r"""
@@ -73,6 +82,10 @@ default_release:
   description: Its kernel release.
   returned: success
   type: str
+held:
+  description: Whether the default was chosen, so that no installation of a kernel changes it.
+  returned: success
+  type: bool
 once:
   description: Id of the entry that is started at the next boot alone, or none.
   returned: success
@@ -93,16 +106,16 @@ from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 def main():
     module = AnsibleModule(
-        argument_spec={"default": {"type": "str"}, "once": {"type": "str"}},
+        argument_spec={"default": {"type": "str"}, "once": {"type": "str"}, "hold": {"type": "bool"}},
         supports_check_mode=True,
     )
     host = Host()
     try:
         with session.changing(host, module.check_mode):
-            changed, before, after = loader.apply(host, module.params["default"], module.params["once"], module.check_mode)
+            changed, before, after = loader.apply(host, module.params["default"], module.params["once"], module.params["hold"], module.check_mode)
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
-    diff = {"before": {name: before[name] for name in ("default", "once")}, "after": {name: after[name] for name in ("default", "once")}}
+    diff = {side: {name: found[name] for name in ("default", "held", "once")} for side, found in (("before", before), ("after", after))}
     module.exit_json(changed=changed, diff=diff, **after)
 
 

@@ -119,6 +119,10 @@ default_before:
   description: Id of the entry that is the default.
   returned: with state armed
   type: str
+held_before:
+  description: Whether that was chosen, so that no installation of a kernel changes it. The trial holds it; V(abandoned) lets it go again if nobody did before.
+  returned: with state armed
+  type: bool
 watchdog:
   description: Drivers that the initramfs loads for a watchdog.
   returned: with state armed

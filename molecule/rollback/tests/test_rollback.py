@@ -68,10 +68,12 @@ def stands(guest):
     guest.connect()
     assert guest.shell("uname -r").strip() == guest.old
     assert "Linux version %s " % guest.old in guest.shell("cat /proc/version")
+    # it is found by itself again: a later kernel of the distribution would be the default
     environment = guest.shell("grub-editenv list")
-    assert re.search(r"^saved_entry=gnulinux-advanced-\S+>gnulinux-%s-advanced-\S+$" % re.escape(guest.old), environment, re.MULTILINE), environment
+    assert "saved_entry" not in environment
     assert "next_entry" not in environment or "next_entry=\n" in environment
-    assert 'set default="${saved_entry}"' in guest.shell("cat /boot/grub/grub.cfg")
+    assert 'set default="0"' in guest.shell("cat /boot/grub/grub.cfg")
+    assert guest.shell("ls /etc/default/grub.d/60-memlab* /etc/grub.d/44_memlab* 2>/dev/null || :") == ""
     assert files(guest) == guest.boot
     assert guest.shell("dpkg --audit; ls /var/lib/memlab /etc/systemd/system.conf.d 2>/dev/null || :").split() in (
         [], ["/etc/systemd/system.conf.d:", "/var/lib/memlab:"])

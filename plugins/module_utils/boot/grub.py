@@ -154,7 +154,11 @@ def for_release(known, release):
 def pinned(host):
     """Whether the default is an entry that was saved, by this collection's file and in what GRUB reads."""
     saved = environment(host.read_optional(ENVIRONMENT)).get("saved_entry")
-    return bool(saved) and host.read_optional(PIN) == PIN_TEXT.rstrip("\n") and "set default=\"${saved_entry}\"" in (host.read_optional(CONFIGURATION) or "")
+    return bool(saved) and host.read_optional(PIN) == PIN_TEXT.rstrip("\n") and _takes_saved(host)
+
+
+def _takes_saved(host):
+    return "set default=\"${saved_entry}\"" in (host.read_optional(CONFIGURATION) or "")
 
 
 def why_not_once(host):
@@ -202,6 +206,21 @@ def pin(host, entry):
     if not pinned(host):
         raise TestbedError("update-grub ended well, but %s does not take the saved entry for its default" % CONFIGURATION,
                            remedy="see whether a file in %s after %s sets GRUB_DEFAULT" % (boot_line.DIRECTORY, PIN))
+
+
+def unpin(host):
+    """Take back what :func:`pin` has written: what is the default is GRUB's own configuration's to say again. Raises :class:`TestbedError`."""
+    before = {name: host.read_optional(name) for name in (PIN, HOOK)}
+    if any(text is not None for text in before.values()):
+        files.put(host, PIN, None)
+        files.put(host, HOOK, None)
+        try:
+            update(host)
+        except TestbedError:
+            files.put(host, PIN, PIN_TEXT)  # still in what GRUB reads
+            raise
+    if not _takes_saved(host) and environment(host.read_optional(ENVIRONMENT)).get("saved_entry"):
+        write_environment(host, saved_entry=None)
 
 
 def update(host):

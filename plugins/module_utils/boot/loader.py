@@ -36,6 +36,14 @@ class Grub(object):
     def set_default(self, entry):
         grub.pin(self.host, entry)
 
+    def held(self):
+        """Whether the default was chosen, so that no installation of a kernel changes it."""
+        return self.host.exists(grub.PIN)
+
+    def let_go(self):
+        """Take that choice back."""
+        grub.unpin(self.host)
+
     def set_once(self, entry):
         if entry is not None:
             reason = grub.why_not_once(self.host)
@@ -86,6 +94,13 @@ class SystemdBoot(object):
     def set_default(self, entry):
         systemd_boot.set_default(self.host, entry)
 
+    def held(self):
+        return bool(systemd_boot.variable(self.host, "LoaderEntryDefault"))
+
+    def let_go(self):
+        if self.held():
+            self.host.run(["bootctl", "set-default", ""])
+
     def set_once(self, entry):
         systemd_boot.set_once(self.host, entry)
 
@@ -126,10 +141,11 @@ def running(host):
 
 
 def look(host, loader):
-    """What a user sees: loader, entries, default, once, running. Entries that start no kernel of this system are left out."""
+    """What a user sees: loader, entries, default, whether it is held, once, running. Entries that start no kernel of this system are left out."""
     entry, once = loader.default(), loader.once()
-    return {"loader": loader.name, "entries": [{"id": found.id, "title": found.title, "release": found.release} for found in loader.entries() if found.release],
-            "default": entry and entry.id, "default_release": entry and entry.release, "once": once and once.id, "running": running(host)}
+    known = [{"id": found.id, "title": found.title, "release": found.release} for found in loader.entries() if found.release]
+    return {"loader": loader.name, "entries": known, "default": entry and entry.id, "default_release": entry and entry.release, "held": loader.held(),
+            "once": once and once.id, "running": running(host)}
 
 
 def choose(loader, word):
@@ -142,32 +158,39 @@ def choose(loader, word):
     return found
 
 
-def apply(host, default=None, once=None, check_mode=False):
+def apply(host, default=None, once=None, hold=None, check_mode=False):
     """The whole step of module boot_entry. Returns (changed, before, after), both as :func:`look`. Raises :class:`TestbedError` before the first change.
 
     :arg default: release, id or title of the entry to be the default. :arg once: of the one for the next boot alone; ``""`` for none.
+    :arg hold: whether the default stays when kernels are installed; ``None``: as it is, but a default that is chosen stays.
     """
     loader = find(host)
     before = look(host, loader)
+    if default and hold is False:
+        raise TestbedError("a default that is chosen is held", remedy="leave out hold, or default")
+    default = default or (before["default_release"] if hold else None)
     chosen = choose(loader, default) if default else None
     single = choose(loader, once) if once else None
     reason = loader.why_not_once(host) if single else None
     if reason:
         raise TestbedError("no entry can be chosen for one boot: " + reason)
     move = chosen is not None and (before["default"] != chosen.id or not loader.pinned())
+    free = hold is False and before["held"]
     aim = once is not None and before["once"] != (single and single.id)
     if check_mode:
-        after = dict(before)
+        after = dict(before, held=move or before["held"] and not free)
         if move:
             after.update({"default": chosen.id, "default_release": chosen.release})
         if aim:
             after["once"] = single and single.id
-        return move or aim, before, after
+        return move or free or aim, before, after
     if move:
         loader.set_default(chosen)
+    if free:
+        loader.let_go()
     if aim:
         loader.set_once(single)
     after = look(host, loader)
     if chosen is not None and after["default"] != chosen.id:
         raise TestbedError("%s was told to start %s by default, and would start %s" % (loader.name, chosen.id, after["default"]))
-    return move or aim, before, after
+    return move or free or aim, before, after

@@ -37,7 +37,7 @@ def record(host):
 
 
 def arm(host, wanted, check_mode=False):
-    """Install and choose for one boot. Returns a dict: changed, stage, release, release_before, default_before, packages, repaired, watchdog.
+    """Install and choose for one boot. Returns a dict: changed, stage, release, release_before, default_before, held_before, packages, repaired, watchdog.
 
     ``stage`` is ``armed``, ``booted`` where the kernel runs already but is not the default yet, or ``accepted`` where nothing is left to do.
     Everything that can be known is refused before the first change; what fails after that is undone. Raises :class:`TestbedError`.
@@ -45,11 +45,15 @@ def arm(host, wanted, check_mode=False):
     boot, before = _examine(host, wanted)
     earlier = record(host)
     answer = {"changed": False, "release": wanted.release, "release_before": loader.running(host), "default_before": before.id, "repaired": [],
-              "packages": [entry["package"] for entry in wanted.packages], "watchdog": safeguards.drivers(host, loader.running(host))}
+              "held_before": (earlier or {}).get("held_before", boot.held()), "packages": [entry["package"] for entry in wanted.packages],
+              "watchdog": safeguards.drivers(host, loader.running(host))}
     if answer["release_before"] == wanted.release:
-        if before.release == wanted.release:
+        written = earlier if earlier and earlier["release"] == wanted.release else {}
+        if before.release == wanted.release and not written:
             return dict(answer, stage="accepted")
-        return dict(answer, stage="booted", **{name: earlier[name] for name in ("release_before", "default_before") if earlier and name in earlier})
+        # where nothing is written down, somebody has booted it by hand: what comes back is the default
+        answer.update(stage="booted", release_before=before.release)
+        return dict(answer, **{name: written[name] for name in ("release_before", "default_before") if name in written})
     half = packages.interrupted(host)
     if half:
         answer["repaired"].append("dpkg had been interrupted at %s" % ", ".join(half))
@@ -164,9 +168,9 @@ def _undone(host, failure):
 
 
 def accept(host, release, keep=None, check_mode=False):
-    """Make the running kernel the default and end its trial. Returns a dict: changed, removed (releases). Raises :class:`TestbedError`.
+    """Make the running kernel the default and end its trial. Returns a dict: changed, removed (releases), warnings. Raises :class:`TestbedError`.
 
-    :arg keep: kernels to keep beside the running one and the earlier default when the trial ends; ``None`` keeps all.
+    :arg keep: kernels to keep beside the running one and the earlier default when the trial ends; ``None`` keeps all. What is removed is gone for good.
     """
     if keep is not None and keep < 0:
         raise TestbedError("keep: %d is not a number of kernels" % keep)
@@ -179,16 +183,21 @@ def accept(host, release, keep=None, check_mode=False):
     move = now is None or now.id != entry.id or not boot.pinned()
     # once it has ended nobody knows the earlier default any more, which is to stay
     gone = packages.surplus(installed, {running, release} | set(before), keep) if keep is not None and earlier else []
-    changed = bool(move or earlier or gone)
+    changed, said = bool(move or earlier or gone), []
     if changed and not check_mode:
         if move:
             boot.set_default(entry)
         if boot.default().id != entry.id:
             raise TestbedError("%s was told to start %s by default, and would start %s" % (boot.name, entry.id, boot.default().id))
-        packages.purge(host, [installed[name] for name in gone])
+        try:
+            packages.purge(host, [installed[name] for name in gone])
+        except TestbedError as exc:
+            # the new kernel is accepted for all that
+            said.append("kernels that are not to be kept could not be removed: %s" % exc.summary)
+            gone = [name for name in gone if name not in packages.kernels(host)]
         _end(host, boot)
         os.sync()
-    return {"changed": changed, "removed": gone, "release": release}
+    return dict({"changed": changed, "removed": gone, "release": release}, **({"warnings": said} if said else {}))
 
 
 def abandon(host, release=None, names=(), check_mode=False):
@@ -219,12 +228,23 @@ def abandon(host, release=None, names=(), check_mode=False):
         if packages.interrupted(host):
             packages.repair(host)
         _empty_modules(host, written["release"])
-        files.put(host, RECORD, None)
         after = boot.default()
         if now and (after is None or after.id != now.id):
+            files.put(host, RECORD, None)
             raise TestbedError("removing %s has made %s the default" % (written["release"], after and after.id))
+        if written.get("held_before") is False:
+            _let_go(boot, now)
+        files.put(host, RECORD, None)
         os.sync()
     return {"changed": changed, "removed": there, "remembered": left}
+
+
+def _let_go(boot, entry):
+    """Do not hold the default any more, unless it would then be another kernel than ``entry``'s: one that was installed meanwhile."""
+    boot.let_go()
+    after = boot.default()
+    if entry and (after is None or after.release != entry.release):
+        boot.set_default(boot.for_release(entry.release) or entry)
 
 
 def _end(host, boot, keep_record=False):

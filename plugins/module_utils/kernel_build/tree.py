@@ -94,6 +94,7 @@ class Tree(object):
     def _replace(self, names, scratch):
         """Write what differs. Until all is written the state knows no patches, so that a run that is cut off is made good by the next one."""
         self.state["patches"] = None
+        self._save()
         for name in sorted(set(names) | set(self.state["touched"])):
             wanted = os.path.join(scratch, name) if name in names else self._pristine(name)
             wanted = wanted if wanted and os.path.isfile(wanted) else None

@@ -17,7 +17,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.online impor
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
 from ansible_collections.memlab.testbed.plugins.module_utils.report import in_dram, words
-from ansible_collections.memlab.testbed.plugins.module_utils.report.query import query
+from ansible_collections.memlab.testbed.plugins.module_utils.report.query import compile_expression, query
 
 # Proofs that look at each block itself; zone accounting sees a node's sums.
 STRONG = ("page_tables", "page_flags")
@@ -36,7 +36,8 @@ def statements(facts, entries, assertions=()):
     Nothing is raised: missing facts, a mistake in the inventory and a wrong expression are statements that do not hold, so that no mistake hides another.
     """
     if not facts:
-        return [_mistake("facts", TestbedError("there are no memmap facts of this host", remedy="gather them with memlab.testbed.memmap_facts"))]
+        absent = TestbedError("there are no memmap facts of this host", remedy="gather them with memlab.testbed.memmap_facts")
+        return [_mistake("facts", absent)] + _mistakes(entries, assertions)
     found = []
     try:
         for entry in declaration.parse(entries):
@@ -46,6 +47,25 @@ def statements(facts, entries, assertions=()):
     found += _agreement(facts)
     found += [_asserted(facts, assertion) for assertion in assertions or ()]
     return found
+
+
+def _mistakes(entries, assertions):
+    """What is wrong with what was asked for, whatever the facts may be."""
+    found = []
+    for statement, check, given in [("declared memory devices", declaration.parse, entries)] + [("assertion", _expression, each) for each in assertions or ()]:
+        try:
+            check(given)
+        except TestbedError as exc:
+            found.append(_mistake(statement, exc))
+    return found
+
+
+def _expression(assertion):
+    """An assertion's expression. Raises :class:`TestbedError` for what is none."""
+    if not isinstance(assertion, Mapping) or not isinstance(assertion.get("expression"), str):
+        raise TestbedError("an assertion is a dictionary with expression and message: %.60r" % (assertion,))
+    compile_expression(assertion["expression"])
+    return assertion["expression"]
 
 
 def _mistake(statement, exc):
@@ -247,9 +267,7 @@ def _agreement(facts):
 def _asserted(facts, assertion):
     """One site-specific assertion. What is empty, zero, false or not there fails."""
     try:
-        if not isinstance(assertion, Mapping) or not isinstance(assertion.get("expression"), str):
-            raise TestbedError("an assertion is a dictionary with expression and message: %.60r" % (assertion,))
-        returned = query(facts, assertion["expression"])
+        returned = query(facts, _expression(assertion))
     except TestbedError as exc:
         return _mistake("assertion", exc)
     expression = " ".join(assertion["expression"].split())

@@ -86,7 +86,7 @@ def test_boot_entry_chooses_the_default(host, call, four_steps):
     host.hooks()
     planned, done = four_steps("boot_entry", host, {"default": OLD}, lambda: state(host))
     assert chosen(host) == (ident(host, OLD), None)
-    assert planned["diff"] == done["diff"] and done["diff"]["after"] == {"default": ident(host, OLD), "once": None} != done["diff"]["before"]
+    assert planned["diff"] == done["diff"] and done["diff"]["after"] == {"default": ident(host, OLD), "held": True, "once": None} != done["diff"]["before"]
     # installing a kernel does not change it
     host.kernel("6.99.0-newest")
     host.hooks()

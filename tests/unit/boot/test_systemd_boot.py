@@ -50,7 +50,7 @@ def image(osrel, uname=None, *others):
 
 def test_what_a_user_sees(host):
     seen = loader.look(host, loader.find(host))
-    assert seen == {"loader": "systemd-boot", "default": NEW_ID, "default_release": NEW, "once": None, "running": OLD, "entries": [
+    assert seen == {"loader": "systemd-boot", "default": NEW_ID, "default_release": NEW, "held": False, "once": None, "running": OLD, "entries": [
         {"id": "%s-%s.conf" % (MACHINE, release), "title": "Debian GNU/Linux 12 (bookworm)", "release": release} for release in (NEW, OLD)]}
 
 

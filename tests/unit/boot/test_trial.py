@@ -71,14 +71,30 @@ def test_a_kernel_that_is_there_already(host):
     assert (answer["changed"], answer["stage"]) == (False, "accepted")
 
 
-def test_a_kernel_that_runs_and_is_not_accepted_yet(host):
-    """The controller was lost after the boot: the next run goes on at the gate."""
+@pytest.mark.parametrize("record", [{"release": "6.2.0-new", "release_before": OLD}, None])
+def test_a_kernel_that_runs_and_is_not_accepted_yet(host, record):
+    """The controller was lost after the boot, or somebody has booted it by hand: the run goes on at the gate, and what comes back is the default."""
     (host[0] / "proc/sys/kernel/osrelease").write_text("6.2.0-new\n", encoding="ascii")
     (host[0] / "var/lib/dpkg/status").write_text(STATUS % OLD + STATUS.replace("6.1.192-2", "1") % "6.2.0-new", encoding="ascii")
     (host[0] / "var/lib/memlab").mkdir(parents=True)
-    (host[0] / "var/lib/memlab/kernel-trial.json").write_text(json.dumps({"release": "6.2.0-new", "release_before": OLD}), encoding="ascii")
+    (host[0] / "var/lib/memlab/kernel-trial.json").write_text(json.dumps(record), encoding="ascii")
     answer = trial.arm(host[1], WANTED)
     assert (answer["changed"], answer["stage"], answer["release_before"]) == (False, "booted", OLD)
+    assert answer["default_before"].endswith(">gnulinux-6.1.0-56-amd64-advanced-9f0608d1-dff2-46af-bca6-8ebc7dcd8312")
+
+
+def test_a_kernel_that_was_being_accepted_is_not_accepted_yet(host):
+    """It is the default, but its trial is still written down: what it has brought for the boot on trial is to be taken away, or all of it."""
+    new, place = "6.1.0-56-panics", host[0] / "boot/grub/grubenv"
+    place.write_text(place.read_text(encoding="ascii").replace(OLD, new), encoding="ascii")
+    (host[0] / "proc/sys/kernel/osrelease").write_text(new + "\n", encoding="ascii")
+    (host[0] / "var/lib/dpkg/status").write_text(STATUS.replace("6.1.192-2", "1") % new, encoding="ascii")
+    (host[0] / "var/lib/memlab").mkdir(parents=True)
+    written = {"release": new, "release_before": OLD, "default_before": "the old one's"}
+    (host[0] / "var/lib/memlab/kernel-trial.json").write_text(json.dumps(written), encoding="ascii")
+    wanted = WANTED._replace(release=new, packages=[dict(PACKAGE, package="linux-image-" + new, release=new)])
+    answer = trial.arm(host[1], wanted)
+    assert (answer["stage"], answer["release_before"], answer["default_before"]) == ("booted", OLD, "the old one's")
 
 
 def test_what_an_earlier_run_left_half_done_is_named(host):

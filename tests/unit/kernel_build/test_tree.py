@@ -53,13 +53,30 @@ def test_patches_build_on_each_other(tree, difference):
     assert "TEN\n" in content(tree)["mm/list"][0]
 
 
-def test_a_run_that_was_cut_off_is_made_good(tree, difference):
-    tree.apply(Host(), [Patch("1", difference("mm/list", NUMBERS, NUMBERS.replace("10\n", "ten\n")))])
-    tree.state["patches"] = None
-    tree._save()
+@pytest.mark.parametrize("wanted", ["old", "new", None])
+def test_a_run_that_was_cut_off_is_made_good(tree, difference, monkeypatch, wanted):
+    """Killed between two files that an earlier set of patches had touched, too."""
+    sets = {word: [Patch(word, difference("mm/list", NUMBERS, NUMBERS.replace("10\n", word + "\n")) + difference("mm/other", "one\n", word + "\n"))]
+            for word in ("old", "new")}
+    sets[None] = []
+    tree.apply(Host(), sets["old"])
+    with monkeypatch.context() as killed:
+        killed.setattr(os, "replace", until(os.replace, tree.source + "/mm/other"))
+        with pytest.raises(KeyboardInterrupt):
+            tree.apply(Host(), sets["new"])
+    assert [content(tree)[name][0] for name in ("mm/list", "mm/other")] == [NUMBERS.replace("10\n", "new\n"), "old\n"]
     again = Tree(tree.directory)
-    again.apply(Host(), [])
-    assert content(again)["mm/list"][0] == NUMBERS
+    again.apply(Host(), sets[wanted])
+    assert [content(again)[name][0] for name in ("mm/list", "mm/other")] == [NUMBERS.replace("10\n", (wanted or "10") + "\n"), (wanted or "one") + "\n"]
+
+
+def until(replace, path):
+    """``replace``, but the run ends before anything takes the place of ``path``."""
+    def ending(source, target):
+        if target == path:
+            raise KeyboardInterrupt
+        replace(source, target)
+    return ending
 
 
 def test_offset_is_remarked(tree, difference):

@@ -209,7 +209,13 @@ def test_a_long_answer_is_cut(gathered):
 
 @pytest.mark.parametrize("facts", [None, {}])
 def test_no_facts(facts, declared):
-    assert failed(facts, declared) == ["there are no memmap facts of this host: gather them with memlab.testbed.memmap_facts"]
+    absent = "there are no memmap facts of this host: gather them with memlab.testbed.memmap_facts"
+    assert failed(facts, declared) == [absent]
+    # which hides no mistake
+    said = failed(facts, ["0x1"], [{"expression": "length(devices)"}, {"expression": "devices[?"}, "devices"])
+    assert said[0] == absent and "it is not a dictionary" in said[1]
+    assert said[2:] == ["not a JMESPath expression: devices[? (Invalid jmespath expression: Incomplete expression)",
+                        "an assertion is a dictionary with expression and message: 'devices'"]
 
 
 @pytest.mark.parametrize("entries, words", [
