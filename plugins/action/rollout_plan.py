@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
         if asked["preview"]:
             order, serial, found["repair"] = [], [], []
         hosts = [] if asked["preview"] else [host for wave in found["waves"] for host in wave]
-        return {"plan": found, "hosts": hosts, "order": order, "serial": serial or [1], "gates": gates, "todo": todo,
+        return {"plan": found, "name": asked["name"], "directory": asked["directory"], "hosts": hosts, "order": order, "serial": serial or [1], "gates": gates, "todo": todo,
                 "repair": [gate_name(0), *found["repair"]] if found["repair"] else [], "limit": limit,
                 "warnings": ["the last line of the journal was cut off and is left out: %s" % ", ".join(found["torn"])] if found["torn"] else []}
 

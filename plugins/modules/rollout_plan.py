@@ -106,6 +106,14 @@ plan:
   description: The plan, with C(name), C(id), C(run) (a number), C(waves), C(states) and C(repair).
   returned: with O(state=opened) and O(state=back)
   type: dict
+name:
+  description: Name of the rollout, for all plays and hosts.
+  returned: with O(state=opened) and O(state=back)
+  type: str
+directory:
+  description: Where the journal is, for all plays and hosts.
+  returned: with O(state=opened) and O(state=back)
+  type: str
 order:
   description: Hosts in the order of their waves, each wave headed by a host of the controller's own.
   returned: with O(state=opened) and O(state=back)

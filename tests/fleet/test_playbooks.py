@@ -50,6 +50,17 @@ def test_all_is_well_then_nothing_is_done_twice_then_all_is_brought_back(fleet):
     assert not list(made.directory.glob("hosts/*/claim.json"))
 
 
+def test_without_a_name_all_plays_speak_of_one_journal(fleet):
+    made = fleet(2, rollout_name=None)
+    code, output = made.play()
+    assert code == 0, output
+    assert [path.name for path in (made.directory / "cache/rollouts").iterdir()] == [made.directory.name]
+    code, output = made.play("rollback")
+    assert code == 0, output
+    assert [clean(made, host) for host in made.hosts] == [BEFORE] * 2
+    assert not list(made.directory.glob("hosts/*/claim.json"))
+
+
 @pytest.mark.parametrize("option", ["--check", "-e", ])
 def test_a_plan_changes_nothing(fleet, option):
     made = fleet(3)

@@ -16,7 +16,7 @@ COLLECTION = SIMULATED.parents[1]
 
 
 class Fleet:
-    """Makes the hosts and their inventory; runs playbooks on them."""
+    """Makes the hosts and their inventory; runs playbooks on them. A variable that is ``None`` is not set."""
 
     def __init__(self, directory, hosts, racks=1, **variables):
         self.directory = pathlib.Path(directory)
@@ -31,7 +31,9 @@ class Fleet:
                   "simulated_directory": "%s/hosts/{{ inventory_hostname }}" % self.directory,
                   "rollout_claim_path": "%s/hosts/{{ inventory_hostname }}/claim.json" % self.directory}
         self.inventory = self.directory / "inventory.json"
-        self.inventory.write_text(json.dumps({"all": {"hosts": entries, "vars": dict(common, **variables)}}))
+        variables = {key: value for key, value in dict(common, **variables).items() if value is not None}
+        self.name = variables.get("rollout_name", self.directory.name)
+        self.inventory.write_text(json.dumps({"all": {"hosts": entries, "vars": variables}}))
 
     def write(self, host, what, content):
         (self.directory / "hosts" / host / (what + ".json")).write_text(json.dumps(content))
@@ -43,7 +45,7 @@ class Fleet:
         return [host for host in self.hosts if self.machine(host)["log"]]
 
     def journal(self, host=None):
-        path = self.directory / "cache/rollouts/simulated" / ("rollout.jsonl" if host is None else "hosts/%s.jsonl" % host)
+        path = self.directory / "cache/rollouts" / self.name / ("rollout.jsonl" if host is None else "hosts/%s.jsonl" % host)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def environment(self):
