@@ -31,5 +31,6 @@ class ActionModule(ActionBase):
         except TestbedError as exc:
             result.update(exc.fail_arguments(), failed=True)
             return result
-        result.update(state=states.state(entries), step=states.step(entries), before=states.before(entries), changed=False)
+        result.update(state=states.state(entries), step=states.step(entries), before=states.before(entries), in_service=states.in_service(entries),
+                      changed=False)
         return result

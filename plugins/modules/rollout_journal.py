@@ -71,4 +71,8 @@ before:
   description: What the snapshot found, or none.
   returned: without O(event)
   type: dict
+in_service:
+  description: Whether the host may be in service, so that it is drained before it is brought back.
+  returned: without O(event)
+  type: bool
 """

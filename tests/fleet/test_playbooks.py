@@ -147,21 +147,41 @@ def test_bad_input_is_refused_before_anything(fleet, settings, told):
     assert made.touched() == [] and made.journal() == []
 
 
-def test_hooks_gates_and_a_soak(fleet, tmp_path):
-    """The site's own task files run around the change, the gates are looked at as long as a host soaks."""
-    for name in ("drain", "undrain"):
-        (tmp_path / (name + ".yml")).write_text("- ansible.builtin.copy: {dest: '{{ simulated_directory }}/%s', content: x}\n" % name)
+def own_steps(tmp_path):
+    """Steps of simulated hosts but for drain and undrain, which are the role's."""
     steps = tmp_path / "steps"
     steps.mkdir()
     for path in (SIMULATED / "steps").glob("*.yml"):
         if path.stem not in ("drain", "undrain"):
             (steps / path.name).write_text(path.read_text())
-    made = fleet(2, rollout_steps_from=str(steps), rollout_drain=str(tmp_path / "drain.yml"), rollout_undrain=str(tmp_path / "undrain.yml"),
+    return steps
+
+
+def test_hooks_gates_and_a_soak(fleet, tmp_path):
+    """The site's own task files run around the change and around the way back, the gates are looked at as long as a host soaks."""
+    for name in ("drain", "undrain"):
+        (tmp_path / (name + ".yml")).write_text("- ansible.legacy.simulated_host: {step: %s, log: true, directory: '{{ simulated_directory }}'}\n" % name)
+    made = fleet(2, rollout_steps_from=str(own_steps(tmp_path)), rollout_drain=str(tmp_path / "drain.yml"), rollout_undrain=str(tmp_path / "undrain.yml"),
                  rollout_soak=2, rollout_soak_interval=1)
     code, output = made.play()
     assert code == 0, output
     assert output.count("TASK [memlab.testbed.rollout : Let it run for a while]") == 4
-    assert all((made.directory / "hosts" / host / name).exists() for host in made.hosts for name in ("drain", "undrain"))
+    around = [["drain", *ONE, "undrain"]] * 2
+    assert [made.machine(host)["log"] for host in made.hosts] == around
+    code, output = made.play("rollback")
+    assert code == 0, output
+    assert [made.machine(host)["log"] for host in made.hosts] == [log + ["drain", "rollback", "undrain"] for log in around]
+
+
+def test_a_host_that_fails_is_drained_once(fleet, tmp_path):
+    hooks = {}
+    for name in ("drain", "undrain"):
+        (tmp_path / (name + ".yml")).write_text("- ansible.legacy.simulated_host: {step: %s, log: true, directory: '{{ simulated_directory }}'}\n" % name)
+        hooks["rollout_" + name] = str(tmp_path / (name + ".yml"))
+    made = fleet(1, rollout_steps_from=str(own_steps(tmp_path)), **hooks)
+    made.write("host0000", "faults", {"kernel": "fail"})
+    assert made.play()[0] == 2
+    assert made.machine("host0000")["log"] == ["drain", "kernel", "rollback", "undrain"]
 
 
 def test_a_host_that_may_not_be_changed_stops_all_before_anything(fleet):

@@ -21,9 +21,9 @@ CHANGES = ("kernel", "parameters", "devices")
 
 
 class ActionModule(ActionBase):
-    """``step``: what to do; ``directory``: the host; ``before``: for rollback, what a snapshot returned."""
+    """``step``: what to do; ``directory``: the host; ``before``: for rollback, what a snapshot returned; ``log``: whether the machine remembers it."""
 
-    _VALID_ARGS = frozenset(("step", "directory", "before"))
+    _VALID_ARGS = frozenset(("step", "directory", "before", "log"))
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
@@ -35,6 +35,8 @@ class ActionModule(ActionBase):
         if isinstance(fault, (int, float)):
             time.sleep(fault)
         machine = self._load("machine.json")
+        if self._task.args.get("log"):
+            self._change(machine, step)
         answer = getattr(self, "_" + step, lambda machine, fault: None)(machine, fault) or {}
         if fault == "die":
             self._kill()

@@ -70,6 +70,16 @@ def test_the_state_before_is_that_of_this_attempt():
     assert states.before(entries("begun", "snapshot", "begun", "failed", "rolled_back", "begun")) is None
 
 
+@pytest.mark.parametrize("events, in_service", [
+    ([], True), ([("begun", "snapshot")], True), ([("begun", "drain")], False), ([("begun", "drain"), ("begun", "kernel"), ("failed", None)], False),
+    ([("begun", "drain"), ("begun", "undrain")], True), ([("begun", "drain"), ("done", None)], True),
+    ([("begun", "drain"), ("done", None), ("rollback_begun", None)], True), ([("done", None), ("rollback_begun", None), ("drained", None)], False),
+    ([("done", None), ("drained", None), ("undone", None)], True),
+])
+def test_whether_a_host_is_to_be_drained_before_it_goes_back(events, in_service):
+    assert states.in_service([{"event": event, "step": step} for event, step in events]) == in_service
+
+
 def test_only_what_the_journal_calls_good_is_good():
     told = {"a": entries("begun", "done"), "b": entries("begun", "snapshot", "begun"), "c": entries("failed", "rolled_back"), "e": entries("undone", "begun"),
             "f": entries("drifted")}
