@@ -41,8 +41,9 @@ class ActionModule(ActionBase):
                                        remedy="see to them and run the rollback again; they stay claimed for it")
                 result.update(verdict=found, passed=True, message=found["message"], changed=False)
                 return result
-            earlier = sum(entry["bad"] for entry in closed.values())
-            found = gate.judge(hosts, entries, run, int(asked["limit"]), earlier, wanted)
+            # A host that could not be repaired is bad in its wave, too, and is one host.
+            earlier = {host for entry in closed.values() for word in gate.BAD for host in entry[word]}
+            found = gate.judge(hosts, entries, run, int(asked["limit"]), len(earlier.difference(hosts)), wanted)
             journal.append("wave_closed", run=run, wave=wave, passed=found["passed"], bad=found["bad"], good=len(found["good"]),
                            **{word: found[word] for word in gate.BAD})
             # Ansible gives words like failed and unreachable a meaning of its own, so the verdict is apart.

@@ -16,7 +16,7 @@ options:
   state:
     description:
       - V(opened) checks the settings, makes the waves and takes the journal's lock. V(accepted) weighs what the hosts have answered and writes the plan.
-      - V(claimed) fails where a host has not said that it is this rollout's.
+      - V(claimed) fails where a host is another rollout's, or where more hosts than may be bad did not answer.
       - V(back) and V(going_back) are for bringing a whole rollout back.
     type: str
     choices: [opened, accepted, claimed, back, going_back]
@@ -69,6 +69,10 @@ options:
   plan:
     description: What O(state=opened) or O(state=back) returned.
     type: dict
+  back:
+    description: With O(state=claimed), whether this is the way back, from which hosts that do not answer keep no other.
+    type: bool
+    default: false
   cut_by_limit:
     description: The command line's C(--limit), which is refused.
     type: str
@@ -127,6 +131,26 @@ serial:
 todo:
   description: Hosts that are not done.
   returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+ask:
+  description: The same, headed by a host of the controller's own.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+claim:
+  description: All hosts, headed by a host of the controller's own, or none where nothing is to be changed.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+release:
+  description: All hosts that the rollout may have claimed, headed likewise.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+silent:
+  description: Hosts that did not answer, and are borne.
+  returned: with O(state=claimed)
   type: list
   elements: str
 text:

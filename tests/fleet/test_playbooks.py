@@ -99,6 +99,60 @@ def test_a_host_that_vanishes_stops_all_and_the_others_of_its_wave_finish(fleet)
     assert "undone" in events(made, "host0002")
 
 
+def claimed(fleet):
+    return [path.parent.name for path in sorted(fleet.directory.glob("hosts/*/claim.json"))]
+
+
+def half_rolled_out(fleet):
+    """Four hosts, the third of which was lost for good in the middle of the second wave."""
+    made = fleet(4, rollout_waves=[2, "100%"])
+    made.write("host0002", "faults", {"devices": "vanish"})
+    code, output = made.play()
+    assert code != 0 and "unreachable: host0002" in output
+    made.lose("host0002")
+    return made
+
+
+def test_a_host_that_is_gone_for_good_keeps_no_other_from_the_way_back(fleet):
+    made = half_rolled_out(fleet)
+    code, output = made.play("rollback")
+    assert code != 0 and "1 of 3 hosts were not brought back" in output and "unreachable: host0002" in output, output
+    assert [clean(made, host) for host in ("host0000", "host0001", "host0003")] == [BEFORE] * 3
+    assert claimed(made) == ["host0002"]
+    # The others are free for another rollout, which goes without it.
+    code, output = made.play("rollout", rollout_name="next", rollout_hosts="all:!host0002", rollout_waves=["100%"])
+    assert code == 0, output
+    assert [clean(made, host) for host in ("host0000", "host0001", "host0003")] == [AFTER] * 3
+    # One that is gone is all that is left to bring back.
+    code, output = made.play("rollback")
+    assert code != 0 and "1 of 1 hosts were not brought back" in output, output
+
+
+def test_a_host_that_is_gone_for_good_is_borne_up_to_the_limit(fleet):
+    made = half_rolled_out(fleet)
+    code, output = made.play()
+    assert code != 0 and "host0002: it did not answer" in output and "let rollout_limit bear them" in output, output
+    assert made.touched() == ["host0000", "host0001", "host0002"]
+    # Ansible's own exit code still tells of a host that did not answer.
+    code, output = made.play("rollout", rollout_limit=1)
+    assert code == 4 and made.journal()[-1]["event"] == "finished" and "unreachable: host0002" in output, output
+    assert [clean(made, host) for host in ("host0000", "host0001", "host0003")] == [AFTER] * 3
+    assert claimed(made) == ["host0002"]
+    # And again, when it is the only one that is not done.
+    code, output = made.play("rollout", rollout_limit=1)
+    assert code == 4 and made.journal()[-1]["event"] == "finished", output
+
+
+def test_a_host_that_cannot_be_repaired_is_not_rolled_out_to(fleet):
+    made = fleet(3, rollout_waves=["100%"], rollout_limit=1)
+    made.write("host0001", "faults", {"devices": "die", "rollback": "fail always"})
+    assert made.play()[0] == -9
+    code, output = made.play()
+    assert code == 0, output
+    assert events(made, "host0001")[-1] == "rollback_failed" and events(made, "host0001").count("snapshot") == 1
+    assert [clean(made, host) for host in ("host0000", "host0002")] == [AFTER] * 2
+
+
 def test_a_wave_that_vanishes_whole_stops_all_and_its_gate_says_so(fleet):
     made = fleet(4)
     made.write("host0000", "faults", {"kernel": "vanish"})

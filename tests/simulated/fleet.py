@@ -33,7 +33,17 @@ class Fleet:
         self.inventory = self.directory / "inventory.json"
         variables = {key: value for key, value in dict(common, **variables).items() if value is not None}
         self.name = variables.get("rollout_name", self.directory.name)
-        self.inventory.write_text(json.dumps({"all": {"hosts": entries, "vars": variables}}))
+        self._entries, self._variables = entries, variables
+        self._write_inventory()
+
+    def lose(self, host):
+        """The host is gone for good: nothing answers where it was."""
+        self.write(host, "faults", {"gone": True})
+        self._entries[host].update(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1, ansible_ssh_retries=0)
+        self._write_inventory()
+
+    def _write_inventory(self):
+        self.inventory.write_text(json.dumps({"all": {"hosts": self._entries, "vars": self._variables}}))
 
     def write(self, host, what, content):
         (self.directory / "hosts" / host / (what + ".json")).write_text(json.dumps(content))
