@@ -4,11 +4,13 @@
 """Action: rollout_gate, on the controller."""
 from __future__ import annotations
 
+import os
+
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import gate, states
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import gate, lock, states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 
 
@@ -48,6 +50,9 @@ class ActionModule(ActionBase):
                            **{word: found[word] for word in gate.BAD})
             # Ansible gives words like failed and unreachable a meaning of its own, so the verdict is apart.
             result.update(verdict=found, passed=found["passed"], message=found["message"], changed=True, wave=wave)
+            if not found["passed"]:
+                lock.release(journal.directory, os.getppid())
         except TestbedError as exc:
+            lock.release(journal.directory, os.getppid())
             result.update(exc.fail_arguments(), failed=True)
         return result

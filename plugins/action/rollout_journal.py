@@ -4,11 +4,13 @@
 """Action: rollout_journal, on the controller."""
 from __future__ import annotations
 
+import os
+
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import states
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 
 
@@ -26,6 +28,8 @@ class ActionModule(ActionBase):
             if asked.get("event"):
                 result["entry"] = journal.append(asked["event"], host, run=int(asked["run"]), **asked.get("data") or {})
                 result["changed"] = True
+                if asked["event"] == "finished":
+                    lock.release(journal.directory, os.getppid())
                 return result
             entries = journal.read(host)
         except TestbedError as exc:

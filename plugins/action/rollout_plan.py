@@ -32,6 +32,7 @@ class ActionModule(ActionBase):
                 raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
             result.update(getattr(self, "_" + asked["state"])(Journal(asked["directory"]), asked, task_vars))
         except TestbedError as exc:
+            lock.release(asked["directory"], os.getppid())
             result.update(exc.fail_arguments(), failed=True)
         return result
 

@@ -269,6 +269,19 @@ def test_a_journal_loses_at_most_its_last_line(fleet):
     assert code == 2 and "line 1 of the journal" in output and "is damaged" in output
 
 
+@pytest.mark.parametrize("faults, playbook", [({}, "rollout"), ({"verify": "fail"}, "rollout"), ({"survey": "refuse"}, "rollout"),
+                                              ({"rollback": "fail"}, "rollback"), ({}, "rollback")])
+def test_the_lock_goes_with_the_run(fleet, faults, playbook):
+    """Also where it fails: the next run may be on a controller that cannot see whether this one has ended."""
+    made = fleet(1)
+    if playbook == "rollback":
+        assert made.play()[0] == 0
+    made.write("host0000", "faults", faults)
+    code, output = made.play(playbook)
+    assert (code == 0) == (not faults), output
+    assert (made.directory / "cache/rollouts/simulated").is_dir() and not list((made.directory / "cache").glob("**/lock.json*"))
+
+
 def test_another_controllers_host_is_refused(fleet):
     made = fleet(3)
     (made.directory / "hosts/host0002/claim.json").write_text(json.dumps({"rollout": "other", "id": "x", "controller": "elsewhere", "since": "today"}))

@@ -4,7 +4,8 @@
 """One controller's run at a time on one journal.
 
 The holder is the ansible-playbook process, which outlives the workers that its tasks run in; so the lock names that process, by its id and its
-start time, and counts for as long as that process is there.
+start time, and counts for as long as that process is there, or until the run gives it back. On a shared directory another controller's processes cannot
+be seen, so what a run there has left that was killed is for people to remove.
 """
 from __future__ import annotations
 
@@ -17,8 +18,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 def take(directory, pid, what):
     """Take the lock for process ``pid``. Raises :class:`TestbedError` naming another holder that is still there."""
-    path = os.path.join(directory, "lock.json")
-    mine = {"pid": pid, "started": started(pid), "boot": _boot(), "controller": socket.gethostname()}
+    path, mine = _path(directory), _holder(pid)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     for unused in range(3):
         try:
@@ -32,9 +32,19 @@ def take(directory, pid, what):
             return
         if holder is not None and not _is_gone(holder):
             raise TestbedError("%s is being worked on by another run (process %s on %s)" % (what, holder["pid"], holder["controller"]),
-                               remedy="wait for it, or end it")
+                               remedy="wait for it, or end it; where neither that process nor a worker of it is left, remove %s" % path)
         _remove_stale(path, holder)
     raise TestbedError("%s is being taken by another run" % what, remedy="run again when that one has ended")
+
+
+def release(directory, pid):
+    """Give the lock back, where process ``pid`` has it. One that cannot be read or removed is for the next run to speak of."""
+    path = _path(directory)
+    try:
+        if _read(path) == _holder(pid):
+            os.unlink(path)
+    except (TestbedError, OSError):
+        return
 
 
 def started(pid):
@@ -46,10 +56,18 @@ def started(pid):
         return None
 
 
+def _path(directory):
+    return os.path.join(directory, "lock.json")
+
+
+def _holder(pid):
+    return {"pid": pid, "started": started(pid), "boot": _boot(), "controller": socket.gethostname()}
+
+
 def _is_gone(holder):
-    if holder.get("controller") != socket.gethostname():
+    if holder["controller"] != socket.gethostname():
         return False  # the directory is shared: its processes cannot be seen from here
-    return holder.get("boot") != _boot() or started(int(holder.get("pid", 0))) != holder.get("started")
+    return holder["boot"] != _boot() or started(holder["pid"]) != holder["started"]
 
 
 def _create(path, content):
@@ -68,9 +86,16 @@ def _create(path, content):
 def _read(path):
     try:
         with open(path, encoding="ascii") as stream:
-            return json.load(stream)
+            found = json.load(stream)
+        if not isinstance(found, dict) or set(found) != {"pid", "started", "boot", "controller"} or not isinstance(found["pid"], int):
+            raise ValueError("not a lock")
+        return found
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        raise TestbedError("cannot read %s (%s)" % (path, errno_name(exc.errno)))
+    except (ValueError, RecursionError):
+        raise TestbedError("the lock %s is damaged" % path, remedy="remove it, if no run is at work on this journal")
 
 
 def _remove_stale(path, holder):

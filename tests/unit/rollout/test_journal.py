@@ -117,6 +117,32 @@ def test_one_run_at_a_time(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["lock.json"]
 
 
+def test_a_lock_is_given_back_by_its_holder(tmp_path):
+    lock.take(str(tmp_path), os.getppid(), "it")
+    lock.release(str(tmp_path), os.getpid())
+    assert os.listdir(tmp_path) == ["lock.json"]
+    lock.release(str(tmp_path), os.getppid())
+    lock.release(str(tmp_path), os.getppid())
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_controllers_lock_is_named(tmp_path):
+    lock.take(str(tmp_path), os.getpid(), "it")
+    path = tmp_path / "lock.json"
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), controller="elsewhere", pid=1)))
+    with pytest.raises(TestbedError) as raised:
+        lock.take(str(tmp_path), os.getpid(), "it")
+    assert "process 1 on elsewhere" in raised.value.summary and "remove %s" % path in raised.value.remedy
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": "x", "started": 1, "boot": "", "controller": ""}'])
+def test_a_damaged_lock_is_named(tmp_path, content):
+    (tmp_path / "lock.json").write_text(content)
+    with pytest.raises(TestbedError, match="the lock .*/lock.json is damaged"):
+        lock.take(str(tmp_path), os.getpid(), "it")
+    lock.release(str(tmp_path), os.getpid())
+
+
 def test_a_host_belongs_to_one_rollout(tmp_path):
     host = Host(str(tmp_path))
     assert claim.take(host, "/var/claim", "one", "1", "here") and not claim.take(host, "/var/claim", "one", "1", "here")
