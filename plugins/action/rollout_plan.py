@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
     def _lock(self, journal, asked):
         if not asked["preview"]:
             lock.take(journal.directory, os.getppid(), "rollout %s" % asked["name"])
-            shards.merge_all(journal)
+            shards.take_over(journal)
 
     def _taken(self, journal, asked, found, limit):
         order, serial = [], []

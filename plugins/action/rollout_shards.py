@@ -29,15 +29,22 @@ class ActionModule(ActionBase):
             values = {host: shards.variables(plain(task_vars["hostvars"][host])) for host in hosts}
             extra = {"rollout_run": int(asked["run"]), "rollout_reboots": int(asked["reboots"]) // len(cut), "rollout_workers": []}
             running = []
-            for number, names in enumerate(cut):
-                ident = "%d-%d-%d" % (int(asked["run"]), int(asked["wave"]), number)
-                directory = os.path.join(journal.directory, "shards", ident)
-                shards.prepare(directory, names, values, journal, extra, asked["environment"])
-                running.append((directory, shards.start(directory, workers[number]["command"], ident)))
+            try:
+                for number, names in enumerate(cut):
+                    ident = "%d-%d-%d" % (int(asked["run"]), int(asked["wave"]), number)
+                    directory = os.path.join(journal.directory, "shards", ident)
+                    shards.prepare(directory, names, values, journal, extra, asked["environment"])
+                    # This process is one of them: it goes on taking entries over when the run is lost.
+                    shards.note(directory, [os.getpid()])
+                    processes = shards.start(directory, workers[number]["command"], ident)
+                    shards.note(directory, [os.getpid()] + [process.pid for process in processes])
+                    running.append((directory, processes))
+            finally:
+                ended = [(directory, [process.wait() for process in processes]) for directory, processes in running]
             result["shards"] = []
-            for names, (directory, processes) in zip(cut, running):
-                codes = [process.wait() for process in processes]
+            for names, (directory, codes) in zip(cut, ended):
                 merged = shards.merge(directory, journal)
+                shards.ended(directory)
                 result["shards"].append({"hosts": names, "codes": codes, "entries": merged, "log": os.path.join(directory, "log")})
             result["changed"] = True
         except TestbedError as exc:

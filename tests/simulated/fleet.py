@@ -63,11 +63,16 @@ class Fleet:
                     ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(self.directory / "local"),
                     ANSIBLE_ACTION_PLUGINS=str(SIMULATED / "action_plugins"))
 
-    def play(self, playbook="rollout", *arguments, **variables):
-        """(exit code, output) of one of the collection's playbooks."""
+    def start(self, playbook="rollout", *arguments, **variables):
+        """The process of ansible-playbook with one of the collection's playbooks; its output is a pipe."""
         command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", str(self.inventory), "memlab.testbed." + playbook, *arguments]
         if variables:
             command += ["-e", json.dumps(variables)]
-        done = subprocess.run(command, env=self.environment(), cwd=str(COLLECTION), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False)
-        return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+        return subprocess.Popen(command, env=self.environment(), cwd=str(COLLECTION), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+
+    def play(self, playbook="rollout", *arguments, **variables):
+        """(exit code, output) of one of the collection's playbooks."""
+        run = self.start(playbook, *arguments, **variables)
+        output = run.communicate()[0]
+        return run.returncode, re.sub(r"\x1b\[[0-9;]*m", "", output)

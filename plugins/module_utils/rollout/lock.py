@@ -18,22 +18,22 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 def take(directory, pid, what):
     """Take the lock for process ``pid``. Raises :class:`TestbedError` naming another holder that is still there."""
-    path, mine = _path(directory), _holder(pid)
+    path, mine = _path(directory), holder(pid)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     for unused in range(3):
         try:
             _create(path, mine)
             return
         except FileExistsError:
-            holder = _read(path)
+            other = _read(path)
         except OSError as exc:
             raise TestbedError("cannot write %s (%s)" % (path, errno_name(exc.errno)))
-        if holder == mine:
+        if other == mine:
             return
-        if holder is not None and not _is_gone(holder):
-            raise TestbedError("%s is being worked on by another run (process %s on %s)" % (what, holder["pid"], holder["controller"]),
+        if other is not None and not is_gone(other):
+            raise TestbedError("%s is being worked on by another run (process %s on %s)" % (what, other["pid"], other["controller"]),
                                remedy="wait for it, or end it; where neither that process nor a worker of it is left, remove %s" % path)
-        _remove_stale(path, holder)
+        _remove_stale(path, other)
     raise TestbedError("%s is being taken by another run" % what, remedy="run again when that one has ended")
 
 
@@ -41,17 +41,18 @@ def release(directory, pid):
     """Give the lock back, where process ``pid`` has it. One that cannot be read or removed is for the next run to speak of."""
     path = _path(directory)
     try:
-        if _read(path) == _holder(pid):
+        if _read(path) == holder(pid):
             os.unlink(path)
     except (TestbedError, OSError):
         return
 
 
 def started(pid):
-    """Clock ticks after boot at which a process started, which tell it from a later one with its id; ``None`` where there is none."""
+    """Clock ticks after boot at which a process started, which tell it from a later one with its id; ``None`` where there is none or it has ended."""
     try:
         with open("/proc/%d/stat" % pid, "rb") as stream:
-            return int(stream.read().rpartition(b")")[2].split()[19])
+            words = stream.read().rpartition(b")")[2].split()
+        return None if words[0] in (b"Z", b"X") else int(words[19])
     except (OSError, IndexError, ValueError):
         return None
 
@@ -60,14 +61,16 @@ def _path(directory):
     return os.path.join(directory, "lock.json")
 
 
-def _holder(pid):
+def holder(pid):
+    """What tells a process from all others, on all controllers and over reboots."""
     return {"pid": pid, "started": started(pid), "boot": _boot(), "controller": socket.gethostname()}
 
 
-def _is_gone(holder):
-    if holder["controller"] != socket.gethostname():
+def is_gone(found):
+    """Whether the process that :func:`holder` told of has ended, as far as that can be seen from here."""
+    if found["controller"] != socket.gethostname():
         return False  # the directory is shared: its processes cannot be seen from here
-    return holder["boot"] != _boot() or started(holder["pid"]) != holder["started"]
+    return found["boot"] != _boot() or started(found["pid"]) != found["started"]
 
 
 def _create(path, content):
@@ -98,14 +101,14 @@ def _read(path):
         raise TestbedError("the lock %s is damaged" % path, remedy="remove it, if no run is at work on this journal")
 
 
-def _remove_stale(path, holder):
+def _remove_stale(path, other):
     """Only the one that was looked at: somebody else may have taken its place meanwhile."""
     aside = "%s.stale.%d" % (path, os.getpid())
     try:
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    if _read(aside) != holder:
+    if _read(aside) != other:
         try:
             os.link(aside, path)
         except FileExistsError:
