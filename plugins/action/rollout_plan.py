@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _VALID_ARGS = frozenset(("state", "directory", "name", "hosts", "canaries", "waves", "domain", "domain_limit", "limit", "steps", "steps_from", "hooks",
-                             "gates", "content", "plan", "preview", "cut_by_limit", "back"))
+                             "gates", "content", "plan", "preview", "cut_by_limit", "back", "numbers"))
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
@@ -41,9 +41,11 @@ class ActionModule(ActionBase):
         limit = settings.limit(asked["limit"])
         settings.check(asked["name"], asked["steps"], asked["hooks"], asked["gates"], asked["steps_from"])
         hosts = asked["hosts"]
+        settings.numbers(asked.get("numbers") or {})
         domains = {}
         if asked.get("domain"):
-            domains = {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts}
+            name = str(asked["domain"])
+            domains = settings.domains(name, {host: plain(task_vars["hostvars"][host].get(name)) for host in hosts})
         cut = waves.cut(hosts, asked["canaries"], asked["waves"], task_vars["groups"], domains, asked["domain_limit"])
         self._lock(journal, asked)
         return self._taken(journal, asked, plan.begin(journal, asked["name"], cut, dict(asked["content"], steps=asked["steps"])), limit)

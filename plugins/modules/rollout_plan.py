@@ -48,6 +48,10 @@ options:
   limit:
     description: How many bad hosts there may be.
     type: int
+  numbers:
+    description: Further settings that have to be whole numbers, C(rollout_soak) and the like, by their names.
+    type: dict
+    default: {}
   steps:
     description: The steps of a host.
     type: list

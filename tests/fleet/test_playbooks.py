@@ -192,7 +192,12 @@ def test_a_controller_killed_in_a_step_is_resumed(fleet, step):
     ({"rollout_waves": ["100%"], "rollout_domain": "rack"}, "is larger than the failure domains allow"),
     ({"rollout_drain": "/nowhere/drain.yml"}, "rollout_drain: there is no hook file /nowhere/drain.yml"),
     ({"rollout_gates": [{"expression": "devices[?"}]}, "rollout_gates[1]: not a JMESPath expression"),
-    ({"rollout_steps": ["kernel"]}, "the first step is snapshot"),
+    ({"rollout_steps": ["kernel"]}, "it is a list, the first step is snapshot"),
+    ({"rollout_soak": 60, "rollout_soak_interval": 0}, "rollout_soak_interval: 0 is not a whole number from 1 up"),
+    ({"rollout_reboots": -1}, "rollout_reboots: -1 is not a whole number from 0 up"),
+    ({"rollout_domain": "rakc"}, "rollout_domain: no host has the variable rakc"),
+    ({"rollout_domain": "rack", "rack": ["a"]}, "rollout_domain: rack of host0000 is ['a'], not a name"),
+    ({"rollout_waves": [{"group": ["all"]}]}, "rollout_waves[1]: group is ['all'], not a name"),
 ])
 def test_bad_input_is_refused_before_anything(fleet, settings, told):
     made = fleet(4)
