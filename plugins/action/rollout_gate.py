@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
             journal.append("wave_closed", run=run, wave=wave, passed=found["passed"], bad=found["bad"], good=len(found["good"]),
                            **{word: found[word] for word in gate.BAD})
             # Ansible gives words like failed and unreachable a meaning of its own, so the verdict is apart.
-            result.update(verdict=found, passed=found["passed"], message=found["message"], changed=True, wave=wave)
+            result.update(verdict=found, passed=found["passed"], message=found["message"], changed=True, wave=wave, wanted=asked.get("wanted", "done"))
             if not found["passed"]:
                 lock.release(journal.directory, os.getppid())
         except TestbedError as exc:
