@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -241,6 +242,56 @@ def test_a_host_that_fails_is_drained_once(fleet, tmp_path):
     made.write("host0000", "faults", {"kernel": "fail"})
     assert made.play()[0] == 2
     assert made.machine("host0000")["log"] == ["drain", "kernel", "rollback", "undrain"]
+
+
+@pytest.mark.parametrize("reboots", [2, 0])
+def test_no_more_hosts_reboot_at_once_than_are_allowed(fleet, tmp_path, reboots):
+    """The role's own step, with a slow step of a simulated host in place of the role that reboots."""
+    steps = own_steps(tmp_path)
+    text = (DEFAULTS.parents[1] / "tasks/steps/kernel.yml").read_text(encoding="utf-8")
+    include = "ansible.builtin.include_role:\n        name: memlab.testbed.kernel_install\n"
+    assert include in text
+    (steps / "kernel.yml").write_text(text.replace(include, "ansible.builtin.include_tasks: %s\n" % (SIMULATED / "steps/kernel.yml")))
+    made = fleet(5, rollout_steps_from=str(steps), rollout_canaries=0, rollout_waves=["100%"], rollout_kernel_packages=["/tmp/linux-image-6.12.2.deb"])
+    for host in made.hosts:
+        made.write(host, "faults", {"kernel": 4})
+    code, output = made.play("rollout", "--forks=5", rollout_reboots=reboots)
+    assert code == 0, output
+    spans = [json.loads((made.directory / "hosts" / host / "lasted.json").read_text()) for host in made.hosts]
+    most = max(sum(begun <= moment < ended for begun, ended in spans) for moment, unused in spans)
+    assert most <= 2 if reboots else most > 2
+
+
+def test_a_wave_never_holds_all_of_a_failure_domain(fleet):
+    made = fleet(8, racks=4, rollout_domain="rack", rollout_canaries=0, rollout_waves=["50%", "100%"])
+    made.write("host0001", "faults", {"verify": "fail"})
+    assert made.play()[0] == 2
+    assert made.touched() == ["host0000", "host0001", "host0002", "host0003"]
+    code, output = made.play("rollback")
+    assert code == 0, output
+    made = fleet(4, racks=2, directory="named", rollout_domain="rack", rollout_canaries=0, rollout_waves=[{"hosts": ["host0000", "host0002"]}, "100%"])
+    code, output = made.play()
+    assert code == 2 and "larger than the failure domain rack0 allows: 2 of its 2 hosts, at most 1" in output and made.touched() == []
+
+
+def test_progress_is_told_to_people_files_and_whoever_started_it(fleet, monkeypatch):
+    made = fleet(3, rollout_waves=["100%"])
+    made.write("host0002", "faults", {"kernel": "fail"})
+    monkeypatch.setenv("MEMLAB_ROLLOUT_SUMMARY", str(made.directory / "summary.json"))
+    monkeypatch.setenv("ANSIBLE_SHOW_CUSTOM_STATS", "1")
+    code, output = made.play()
+    assert code == 2, output
+    lines = [line for line in output.splitlines() if line.startswith("rollout: ")]
+    assert [re.sub("[0-9]+:[0-9]+:[0-9]+", "T", line) for line in lines[:2]] == [
+        "rollout: host0000: good, T; 1 of 3 hosts, about T to go", "rollout: wave 1 passed: 1 good, about T to go"]
+    assert [line.partition(",")[0] for line in sorted(lines[2:4])] == ["rollout: host0001: good", "rollout: host0002: rolled back"]
+    assert lines[4].startswith("rollout: wave 2 did not pass: 1 good; rolled back: host0002")
+    summary = json.loads(lines[5].partition(": ")[2])
+    assert summary == json.loads((made.directory / "summary.json").read_text())
+    assert (summary["outcomes"], summary["untouched"], summary["bad"]) == ({"good": 2, "rolled back": 1}, 0, {"host0002": "rolled back"})
+    stats = output[output.index("CUSTOM STATS"):]
+    for told in ("name: simulated", "wave: 2", "waves: 2", "passed: false", "good: 1", "rolled_back:"):
+        assert told in stats
 
 
 def test_a_host_that_may_not_be_changed_stops_all_before_anything(fleet):
