@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -242,6 +244,29 @@ def test_a_host_that_fails_is_drained_once(fleet, tmp_path):
     made.write("host0000", "faults", {"kernel": "fail"})
     assert made.play()[0] == 2
     assert made.machine("host0000")["log"] == ["drain", "kernel", "rollback", "undrain"]
+
+
+def test_the_plan_asks_the_modules_in_check_mode(fleet, tmp_path):
+    """The role's own survey, on the machine that the test runs on: what the packages hold, and what kernel_trial and the devices' modules refuse."""
+    tree = tmp_path / "package"
+    for place, content in (("DEBIAN/control", "Package: linux-image-6.99.0-plan\nVersion: 1\nArchitecture: m68k\nMaintainer: nobody\nDescription: test\n"),
+                           ("boot/vmlinuz-6.99.0-plan", "x")):
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        (tree / place).write_text(content)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(tree), str(tmp_path / "image.deb")], check=True, stdout=subprocess.DEVNULL)
+    made = fleet(1, rollout_steps_from=None, rollout_boot_parameters=[], rollout_kernel_packages=[str(tmp_path / "image.deb")], rollout_devices=[])
+    code, output = made.play("rollout", "--check")
+    assert code == 0, output
+    (line,) = [line for line in output.splitlines() if line.strip().startswith("host0000: ")]
+    assert "kernel %s -> 6.99.0-plan; devices seen after the reboot; 1 reboot; FORBIDDEN: " % os.uname().release in line
+    # What the running kernel has not may come with the other one.
+    code, output = made.play("rollout", "--check", rollout_devices=[{"serial": "0x99", "memmap": "dram"}])
+    assert code == 0 and output.count("FORBIDDEN") == 1, output
+    # Without a change of the kernel the same host has nothing that forbids it; a memory device that is not there does.
+    code, output = made.play("rollout", "--check", rollout_kernel_packages=[])
+    assert code == 0 and "host0000: nothing changes" in output, output
+    code, output = made.play("rollout", "--check", rollout_kernel_packages=[], rollout_devices=[{"serial": "0x99", "memmap": "dram"}])
+    assert code == 0 and output.count("FORBIDDEN") == 1, output
 
 
 @pytest.mark.parametrize("reboots", [2, 0])
