@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
                 result.update(verdict=found, passed=True, message=found["message"], changed=False)
                 return result
             # A host that could not be repaired is bad in its wave, too, and is one host.
-            earlier = {host for entry in closed.values() for word in gate.BAD for host in entry[word]}
+            earlier = {host for entry in closed.values() for word in gate.BAD for host in entry.get(word, ())}
             found = gate.judge(hosts, entries, run, int(asked["limit"]), len(earlier.difference(hosts)), wanted)
             journal.append("wave_closed", run=run, wave=wave, passed=found["passed"], bad=found["bad"], good=len(found["good"]),
                            **{word: found[word] for word in gate.BAD})
