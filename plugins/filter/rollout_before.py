@@ -12,7 +12,7 @@ author:
   - memlab.testbed contributors (@memlab)
 description:
   - Says of each declared memory device whether it is there, what mode it is in, where its memmap lies, and which of its blocks are online in which zone.
-  - The declaration is kept with it: a host may declare something else when it is brought back.
+  - The declaration is kept with it, because a host may declare something else when it is brought back.
   - M(memlab.testbed.rollout_journal) keeps it, P(memlab.testbed.rollout_restore#filter) makes of it what brings the devices back.
 positional: devices
 options:
