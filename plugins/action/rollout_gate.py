@@ -4,8 +4,10 @@
 """Action: rollout_gate, on the controller."""
 from __future__ import annotations
 
+import os
+
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import gate, states
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import gate, lock, states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 from ansible_collections.memlab.testbed.plugins.modules import rollout_gate
 from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
@@ -18,7 +20,17 @@ class ActionModule(ControllerAction):
     _supports_check_mode = False
 
     def act(self, asked, task_vars):
-        journal, run, wave, hosts = Journal(asked["directory"]), asked["run"], asked["wave"], asked["hosts"]
+        try:
+            result = self._judge(Journal(asked["directory"]), asked)
+        except TestbedError:
+            lock.release(asked["directory"], os.getppid())
+            raise
+        if not result.get("passed", True):
+            lock.release(asked["directory"], os.getppid())
+        return result
+
+    def _judge(self, journal, asked):
+        run, wave, hosts = asked["run"], asked["wave"], asked["hosts"]
         closed = {entry["wave"]: entry for entry in journal.read() if entry["event"] == "wave_closed" and entry["run"] == run}
         if asked["state"] == "opened":
             missing = [number for number in range(1, wave) if number not in closed or not closed[number]["passed"]]
@@ -34,9 +46,10 @@ class ActionModule(ControllerAction):
                 raise TestbedError("%d of %d hosts were not brought back: %s" % (found["bad"], len(hosts), found["message"].partition(": no further")[0]),
                                    remedy="see to them and run the rollback again; they stay claimed for it")
             return {"verdict": found, "passed": True, "message": found["message"], "changed": False}
-        earlier = sum(entry["bad"] for entry in closed.values())
-        found = gate.judge(hosts, entries, run, asked["limit"], earlier, wanted)
+        # A host that could not be repaired is bad in its wave, too, and is one host.
+        earlier = {host for entry in closed.values() for word in gate.BAD for host in entry.get(word, ())}
+        found = gate.judge(hosts, entries, run, asked["limit"], len(earlier.difference(hosts)), wanted)
         journal.append("wave_closed", run=run, wave=wave, passed=found["passed"], bad=found["bad"], good=len(found["good"]),
                        **{word: found[word] for word in gate.BAD})
         # Ansible gives words like failed and unreachable a meaning of its own, so the verdict is apart.
-        return {"verdict": found, "passed": found["passed"], "message": found["message"], "changed": True, "wave": wave}
+        return {"verdict": found, "passed": found["passed"], "message": found["message"], "changed": True, "wave": wave, "wanted": asked["wanted"]}

@@ -4,8 +4,10 @@
 """Action: rollout_journal, on the controller."""
 from __future__ import annotations
 
+import os
+
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import states
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 from ansible_collections.memlab.testbed.plugins.modules import rollout_journal
 from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
@@ -22,6 +24,10 @@ class ActionModule(ControllerAction):
         if asked["event"]:
             if asked["run"] is None:
                 raise TestbedError("an entry of the journal needs the number of its run")
-            return {"entry": journal.append(asked["event"], host, run=asked["run"], **asked["data"] or {}), "changed": True}
+            entry = journal.append(asked["event"], host, run=asked["run"], **asked["data"] or {})
+            if asked["event"] == "finished":
+                lock.release(journal.directory, os.getppid())
+            return {"entry": entry, "changed": True}
         entries = journal.read(host)
-        return {"state": states.state(entries), "step": states.step(entries), "before": states.before(entries), "changed": False}
+        return {"state": states.state(entries), "step": states.step(entries), "before": states.before(entries), "in_service": states.in_service(entries),
+                "changed": False}

@@ -14,24 +14,32 @@ from ansible_collections.memlab.testbed.plugins.modules import rollout_plan
 from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
 
 
+SILENT = "see to the hosts that do not answer, or let rollout_limit bear them: they count as bad hosts"
+
+
 class ActionModule(ControllerAction):
     """See the module of this name for what it takes and returns."""
 
     DOCUMENTATION = rollout_plan.DOCUMENTATION
 
     def act(self, asked, task_vars):
-        if asked["cut_by_limit"]:
-            raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
-        return getattr(self, "_" + asked["state"])(Journal(asked["directory"]), asked, task_vars)
+        try:
+            if asked["cut_by_limit"]:
+                raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
+            return getattr(self, "_" + asked["state"])(Journal(asked["directory"]), asked, task_vars)
+        except TestbedError:
+            lock.release(asked["directory"], os.getppid())
+            raise
 
     def _opened(self, journal, asked, task_vars):
         """Everything that can be known without asking a host."""
         limit = settings.limit(asked["limit"])
         settings.check(asked["name"], asked["steps"], asked["hooks"], asked["gates"], asked["steps_from"])
         hosts = asked["hosts"]
+        settings.numbers(asked.get("numbers") or {})
         domains = {}
         if asked["domain"]:
-            domains = {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts}
+            domains = settings.domains(asked["domain"], {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts})
         cut = waves.cut(hosts, asked["canaries"], asked["waves"], task_vars["groups"], domains, asked["domain_limit"])
         self._lock(journal, asked)
         return self._taken(journal, asked, plan.begin(journal, asked["name"], cut, dict(asked["content"], steps=asked["steps"])), limit)
@@ -44,7 +52,7 @@ class ActionModule(ControllerAction):
     def _lock(self, journal, asked):
         if not asked["preview"]:
             lock.take(journal.directory, os.getppid(), "rollout %s" % asked["name"])
-            shards.merge_all(journal)
+            shards.take_over(journal)
 
     def _taken(self, journal, asked, found, limit):
         order, serial = [], []
@@ -56,7 +64,11 @@ class ActionModule(ControllerAction):
         if asked["preview"]:
             order, serial, found["repair"] = [], [], []
         hosts = [] if asked["preview"] else [host for wave in found["waves"] for host in wave]
-        return {"plan": found, "hosts": hosts, "order": order, "serial": serial or [1], "gates": gates, "todo": todo,
+        # Claims of hosts to which nothing was done yet are given back, too.
+        claimed = [] if asked["preview"] else [host for wave in found["what"]["waves"] for host in wave]
+        # A play all of whose hosts are lost ends the playbook, so one that may be headed by the controller's own.
+        return {"plan": found, "name": asked["name"], "directory": asked["directory"], "hosts": hosts, "order": order, "serial": serial or [1],
+                "gates": gates, "todo": todo, "ask": gates[:1] + todo, "claim": gates[:1] + hosts if hosts else [], "release": gates[:1] + claimed,
                 "repair": [gate_name(0), *found["repair"]] if found["repair"] else [], "limit": limit,
                 "warnings": ["the last line of the journal was cut off and is left out: %s" % ", ".join(found["torn"])] if found["torn"] else []}
 
@@ -67,22 +79,28 @@ class ActionModule(ControllerAction):
         surveys = {host: plain(hostvars[host].get("rollout_survey")) for host in opened["todo"]}
         lines = preview.text(opened["plan"], surveys, opened["limit"])
         refused = preview.forbidden({host: survey for host, survey in surveys.items() if opened["plan"]["states"][host] == states.PLANNED or survey is None})
-        if refused and not asked["preview"]:
+        silent = [host for host, survey in surveys.items() if survey is None]
+        if refused and not asked["preview"] and (len(refused) > len(silent) or len(silent) > opened["limit"]):
             raise TestbedError("%d of %d hosts cannot be rolled out to, nothing was changed" % (len(refused), len(surveys)),
-                               details=["%s: %s" % (host, "; ".join(reasons)) for host, reasons in sorted(refused.items())])
+                               details=["%s: %s" % (host, "; ".join(reasons)) for host, reasons in sorted(refused.items())],
+                               remedy=SILENT if silent else None)
         if not asked["preview"]:
             plan.accept(journal, opened["plan"], "rollout")
         return {"text": lines, "refused": refused, "changed": not asked["preview"]}
 
     def _claimed(self, journal, asked, task_vars):
-        """Every host has said that it is this rollout's: one that did not answer has not said so."""
-        hosts, hostvars = asked["plan"]["hosts"], task_vars["hostvars"]
-        missing = {host: (hostvars[host].get("rollout_claimed") or {}) for host in hosts}
-        missing = {host: answer.get("msg", "it did not answer") for host, answer in missing.items() if not answer.get("claimed")}
-        if missing:
-            raise TestbedError("%d of %d hosts are not this rollout's, none was changed" % (len(missing), len(hosts)),
-                               details=["%s: %s" % (host, str(reason).split("\n", maxsplit=1)[0]) for host, reason in sorted(missing.items())])
-        return {}
+        """Every host has said that it is this rollout's. Those that did not answer are bad, and on the way back keep no other from it."""
+        opened, hostvars = asked["plan"], task_vars["hostvars"]
+        answers = {host: (hostvars[host].get("rollout_claimed") or {}) for host in opened["hosts"]}
+        others = {host: answer["msg"] for host, answer in answers.items() if not answer.get("claimed") and answer.get("msg") and not answer.get("unreachable")}
+        silent = [host for host, answer in answers.items() if not answer.get("claimed") and host not in others]
+        bearable = len(opened["hosts"]) if asked.get("back") else opened["limit"]
+        if others or len(silent) > bearable:
+            reasons = dict({host: "it did not answer" for host in silent}, **others)
+            raise TestbedError("%d of %d hosts are not this rollout's, none was changed" % (len(reasons), len(answers)),
+                               details=["%s: %s" % (host, str(reason).split("\n", maxsplit=1)[0]) for host, reason in sorted(reasons.items())],
+                               remedy=SILENT if silent and not asked.get("back") else None)
+        return {"silent": silent}
 
     def _going_back(self, journal, asked, task_vars):
         if not asked["preview"]:

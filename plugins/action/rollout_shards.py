@@ -31,14 +31,21 @@ class ActionModule(ControllerAction):
         shards.check(commands)
         values = {host: shards.variables(plain(task_vars["hostvars"][host])) for host in hosts}
         extra = {"rollout_run": asked["run"], "rollout_reboots": asked["reboots"] // max(len(cut), 1), "rollout_workers": []}
-        directories, running = [], []
-        for number, names in enumerate(cut):
-            directories.append(os.path.join(journal.directory, "shards", "%d-%d-%d" % (asked["run"], asked["wave"], number)))
-            shards.prepare(directories[-1], names, values, journal, extra, asked["environment"])
-        for directory, command in zip(directories, commands):
-            running.append(shards.start(directory, command, os.path.basename(directory)))
+        running = []
+        try:
+            for number, names in enumerate(cut):
+                directory = os.path.join(journal.directory, "shards", "%d-%d-%d" % (asked["run"], asked["wave"], number))
+                shards.prepare(directory, names, values, journal, extra, asked["environment"])
+                # This process is one of them: it goes on taking entries over when the run is lost.
+                shards.note(directory, [os.getpid()])
+                processes = shards.start(directory, commands[number], os.path.basename(directory))
+                shards.note(directory, [os.getpid()] + [process.pid for process in processes])
+                running.append((directory, processes))
+        finally:
+            ended = [(directory, [process.wait() for process in processes]) for directory, processes in running]
         found = []
-        for names, directory, processes in zip(cut, directories, running):
-            codes = [process.wait() for process in processes]
-            found.append({"hosts": names, "codes": codes, "entries": shards.merge(directory, journal), "log": os.path.join(directory, "log")})
+        for names, (directory, codes) in zip(cut, ended):
+            merged = shards.merge(directory, journal)
+            shards.ended(directory)
+            found.append({"hosts": names, "codes": codes, "entries": merged, "log": os.path.join(directory, "log")})
         return {"shards": found, "changed": bool(found)}

@@ -59,7 +59,7 @@ class CallbackModule(CallbackBase):
         if "plan" in found:
             self._progress.opened(plain(found["plan"]))
         elif "verdict" in found and "wave" in found:
-            line = self._progress.closed(int(found["wave"]), plain(found["verdict"]))
+            line = self._progress.closed(int(found["wave"]), plain(found["verdict"]), str(found["wanted"]))
         elif "entry" in found and found["entry"].get("host"):
             line = self._progress.event(str(found["entry"]["host"]), str(found["entry"]["event"]))
         if line:

@@ -13,7 +13,7 @@ author:
 description:
   - Puts together what M(memlab.testbed.testbed_twin) said of the twins and how the rehearsed playbook ended.
 
-positional: playbook, failure
+positional: playbook, failure, hostvars, extra_vars
 options:
   _input:
     description: RV(memlab.testbed.testbed_twin#module:hosts).
@@ -28,6 +28,14 @@ options:
     description: What failed, empty for nothing.
     type: str
     default: ""
+  hostvars:
+    description: Variables of the hosts and of C(localhost), among which those are that the rehearsal did without.
+    type: dict
+    default: {}
+  extra_vars:
+    description: What the rehearsal was given.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -43,11 +51,13 @@ _value:
 """
 
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
-from ansible_collections.memlab.testbed.plugins.module_utils.twin import summary as twin_summary
+from ansible_collections.memlab.testbed.plugins.module_utils.twin import carry_vars, summary as twin_summary
 
 
-def rehearsal_summary(hosts, playbook, failure=""):
-    return twin_summary.summary(plain(hosts), str(playbook), str(failure))
+def rehearsal_summary(hosts, playbook, failure="", hostvars=None, extra_vars=None):
+    hosts = plain(hosts)
+    left_out = {host["host"]: carry_vars.left_out(host["host"], hostvars or {}, extra_vars or {}) for host in hosts}
+    return twin_summary.summary(hosts, str(playbook), str(failure), left_out)
 
 
 class FilterModule(object):

@@ -11,7 +11,8 @@ version_added: "0.1.0"
 author:
   - memlab.testbed contributors (@memlab)
 description:
-  - Says of each declared memory device whether it is there, what mode it is in, where its memmap lies, and how many of its blocks are online in which zone.
+  - Says of each declared memory device whether it is there, what mode it is in, where its memmap lies, and which of its blocks are online in which zone.
+  - The declaration is kept with it, because a host may declare something else when it is brought back.
   - M(memlab.testbed.rollout_journal) keeps it, P(memlab.testbed.rollout_restore#filter) makes of it what brings the devices back.
 positional: devices
 options:
@@ -34,7 +35,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One dictionary for each memory device, in their order.
+  description: One dictionary for each memory device, with C(name), C(declared) and C(was).
   type: list
   elements: dict
 """

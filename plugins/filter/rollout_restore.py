@@ -11,18 +11,13 @@ version_added: "0.1.0"
 author:
   - memlab.testbed contributors (@memlab)
 description:
-  - Compares memory devices with what P(memlab.testbed.rollout_before#filter) said of them, and makes the lists for the modules that bring them back.
+  - Compares the memory devices that were declared then with what P(memlab.testbed.rollout_before#filter) said of them, and makes the lists for the modules that bring them back.
   - Namespaces stay as they are.
-positional: devices, before
+positional: before
 options:
   _input:
     description: C(ansible_facts.memmap), as M(memlab.testbed.memmap_facts) returns it.
     type: dict
-    required: true
-  devices:
-    description: The memory devices, as for the role P(memlab.testbed.memory_devices#role).
-    type: list
-    elements: dict
     required: true
   before:
     description: What P(memlab.testbed.rollout_before#filter) returned.
@@ -34,7 +29,7 @@ options:
 EXAMPLES = r"""
 - name: Take what was not online before offline again
   memlab.testbed.memory_blocks:
-    devices: "{{ (ansible_facts.memmap | memlab.testbed.rollout_restore(memory_devices, before)).offline }}"
+    devices: "{{ (ansible_facts.memmap | memlab.testbed.rollout_restore(before)).offline }}"
 """
 
 RETURN = r"""
@@ -59,7 +54,7 @@ _value:
       type: list
       elements: dict
     blocks:
-      description: For M(memlab.testbed.memory_blocks).
+      description: For M(memlab.testbed.memory_blocks), from facts gathered after the others.
       type: list
       elements: dict
     different:
@@ -75,10 +70,10 @@ from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import restore
 
 
-def rollout_restore(facts, devices, before):
-    facts, devices, before = plain(facts), plain(devices), plain(before)
+def rollout_restore(facts, before):
+    facts, before = plain(facts), plain(before)
     try:
-        return dict(restore.back(facts, devices, before), different=restore.different(facts, devices, before))
+        return dict(restore.back(facts, before), different=restore.different(facts, before))
     except TestbedError as exc:
         raise AnsibleFilterError(str(exc))
 

@@ -21,7 +21,7 @@ options:
     description: The host. Without it, the rollout as a whole.
     type: str
   event:
-    description: What happened, such as V(begun), V(snapshot), V(done), V(failed), V(rolled_back).
+    description: What happened, such as V(begun), V(snapshot), V(done), V(failed), V(rolled_back). V(finished) ends the run and gives the journal's lock back.
     type: str
   run:
     description: Which run of the rollout this is.
@@ -63,4 +63,8 @@ before:
   description: What the snapshot found, or none.
   returned: without O(event)
   type: dict
+in_service:
+  description: Whether the host may be in service, so that it is drained before it is brought back.
+  returned: without O(event)
+  type: bool
 """

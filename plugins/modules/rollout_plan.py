@@ -16,7 +16,7 @@ options:
   state:
     description:
       - V(opened) checks the settings, makes the waves and takes the journal's lock. V(accepted) weighs what the hosts have answered and writes the plan.
-      - V(claimed) fails where a host has not said that it is this rollout's.
+      - V(claimed) fails where a host is another rollout's, or where more hosts than may be bad did not answer.
       - V(back) and V(going_back) are for bringing a whole rollout back.
     type: str
     choices: [opened, accepted, claimed, back, going_back]
@@ -48,6 +48,10 @@ options:
   limit:
     description: How many bad hosts there may be.
     type: int
+  numbers:
+    description: Further settings that have to be whole numbers, C(rollout_soak) and the like, by their names.
+    type: dict
+    default: {}
   steps:
     description: The steps of a host.
     type: list
@@ -69,6 +73,10 @@ options:
   plan:
     description: What O(state=opened) or O(state=back) returned.
     type: dict
+  back:
+    description: With O(state=claimed), whether this is the way back, from which hosts that do not answer keep no other.
+    type: bool
+    default: false
   cut_by_limit:
     description: The command line's C(--limit), which is refused.
     type: str
@@ -106,6 +114,14 @@ plan:
   description: The plan, with C(name), C(id), C(run) (a number), C(waves), C(states) and C(repair).
   returned: with O(state=opened) and O(state=back)
   type: dict
+name:
+  description: Name of the rollout, for all plays and hosts.
+  returned: with O(state=opened) and O(state=back)
+  type: str
+directory:
+  description: Where the journal is, for all plays and hosts.
+  returned: with O(state=opened) and O(state=back)
+  type: str
 order:
   description: Hosts in the order of their waves, each wave headed by a host of the controller's own.
   returned: with O(state=opened) and O(state=back)
@@ -119,6 +135,26 @@ serial:
 todo:
   description: Hosts that are not done.
   returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+ask:
+  description: The same, headed by a host of the controller's own.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+claim:
+  description: All hosts, headed by a host of the controller's own, or none where nothing is to be changed.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+release:
+  description: All hosts that the rollout may have claimed, headed likewise.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+silent:
+  description: Hosts that did not answer, and are borne.
+  returned: with O(state=claimed)
   type: list
   elements: str
 text:

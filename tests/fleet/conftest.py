@@ -12,4 +12,4 @@ from ansible_collections.memlab.testbed.tests.simulated.fleet import Fleet
 @pytest.fixture(name="fleet")
 def make_fleet(tmp_path):
     """A function that makes a :class:`Fleet`."""
-    return lambda hosts=4, **settings: Fleet(tmp_path, hosts, **settings)
+    return lambda hosts=4, directory=".", **settings: Fleet(tmp_path / directory, hosts, **settings)

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import re
+import subprocess
 
 import pytest
 import yaml
@@ -50,6 +53,17 @@ def test_all_is_well_then_nothing_is_done_twice_then_all_is_brought_back(fleet):
     assert not list(made.directory.glob("hosts/*/claim.json"))
 
 
+def test_without_a_name_all_plays_speak_of_one_journal(fleet):
+    made = fleet(2, rollout_name=None)
+    code, output = made.play()
+    assert code == 0, output
+    assert [path.name for path in (made.directory / "cache/rollouts").iterdir()] == [made.directory.name]
+    code, output = made.play("rollback")
+    assert code == 0, output
+    assert [clean(made, host) for host in made.hosts] == [BEFORE] * 2
+    assert not list(made.directory.glob("hosts/*/claim.json"))
+
+
 @pytest.mark.parametrize("option", ["--check", "-e", ])
 def test_a_plan_changes_nothing(fleet, option):
     made = fleet(3)
@@ -86,6 +100,60 @@ def test_a_host_that_vanishes_stops_all_and_the_others_of_its_wave_finish(fleet)
     assert [clean(made, host) for host in made.hosts] == [AFTER] * 6
     assert made.machine("host0000")["log"] == ONE
     assert "undone" in events(made, "host0002")
+
+
+def claimed(fleet):
+    return [path.parent.name for path in sorted(fleet.directory.glob("hosts/*/claim.json"))]
+
+
+def half_rolled_out(fleet):
+    """Four hosts, the third of which was lost for good in the middle of the second wave."""
+    made = fleet(4, rollout_waves=[2, "100%"])
+    made.write("host0002", "faults", {"devices": "vanish"})
+    code, output = made.play()
+    assert code != 0 and "unreachable: host0002" in output
+    made.lose("host0002")
+    return made
+
+
+def test_a_host_that_is_gone_for_good_keeps_no_other_from_the_way_back(fleet):
+    made = half_rolled_out(fleet)
+    code, output = made.play("rollback")
+    assert code != 0 and "1 of 3 hosts were not brought back" in output and "unreachable: host0002" in output, output
+    assert [clean(made, host) for host in ("host0000", "host0001", "host0003")] == [BEFORE] * 3
+    assert claimed(made) == ["host0002"]
+    # The others are free for another rollout, which goes without it.
+    code, output = made.play("rollout", rollout_name="next", rollout_hosts="all:!host0002", rollout_waves=["100%"])
+    assert code == 0, output
+    assert [clean(made, host) for host in ("host0000", "host0001", "host0003")] == [AFTER] * 3
+    # One that is gone is all that is left to bring back.
+    code, output = made.play("rollback")
+    assert code != 0 and "1 of 1 hosts were not brought back" in output, output
+
+
+def test_a_host_that_is_gone_for_good_is_borne_up_to_the_limit(fleet):
+    made = half_rolled_out(fleet)
+    code, output = made.play()
+    assert code != 0 and "host0002: it did not answer" in output and "let rollout_limit bear them" in output, output
+    assert made.touched() == ["host0000", "host0001", "host0002"]
+    # Ansible's own exit code still tells of a host that did not answer.
+    code, output = made.play("rollout", rollout_limit=1)
+    assert code == 4 and made.journal()[-1]["event"] == "finished" and "unreachable: host0002" in output, output
+    assert [clean(made, host) for host in ("host0000", "host0001", "host0003")] == [AFTER] * 3
+    assert claimed(made) == ["host0002"]
+    # And again, when it is the only one that is not done.
+    code, output = made.play("rollout", rollout_limit=1)
+    assert code == 4 and made.journal()[-1]["event"] == "finished", output
+
+
+def test_a_host_that_cannot_be_repaired_is_not_rolled_out_to(fleet):
+    made = fleet(3, rollout_waves=["100%"], rollout_limit=1)
+    made.write("host0001", "faults", {"devices": "die", "rollback": "fail always"})
+    assert made.play()[0] == -9
+    code, output = made.play()
+    assert code == 0, output
+    assert events(made, "host0001")[-1] == "rollback_failed" and events(made, "host0001").count("snapshot") == 1
+    assert [clean(made, host) for host in ("host0000", "host0002")] == [AFTER] * 2
 
 
 def test_a_wave_that_vanishes_whole_stops_all_and_its_gate_says_so(fleet):
@@ -127,7 +195,12 @@ def test_a_controller_killed_in_a_step_is_resumed(fleet, step):
     ({"rollout_waves": ["100%"], "rollout_domain": "rack"}, "is larger than the failure domains allow"),
     ({"rollout_drain": "/nowhere/drain.yml"}, "rollout_drain: there is no hook file /nowhere/drain.yml"),
     ({"rollout_gates": [{"expression": "devices[?"}]}, "rollout_gates[1]: not a JMESPath expression"),
-    ({"rollout_steps": ["kernel"]}, "the first step is snapshot"),
+    ({"rollout_steps": ["kernel"]}, "it is a list, the first step is snapshot"),
+    ({"rollout_soak": 60, "rollout_soak_interval": 0}, "rollout_soak_interval: 0 is not a whole number from 1 up"),
+    ({"rollout_reboots": -1}, "rollout_reboots: -1 is not a whole number from 0 up"),
+    ({"rollout_domain": "rakc"}, "rollout_domain: no host has the variable rakc"),
+    ({"rollout_domain": "rack", "rack": ["a"]}, "rollout_domain: rack of host0000 is ['a'], not a name"),
+    ({"rollout_waves": [{"group": ["all"]}]}, "rollout_waves[1]: group is ['all'], not a name"),
 ])
 def test_bad_input_is_refused_before_anything(fleet, settings, told):
     made = fleet(4)
@@ -136,21 +209,114 @@ def test_bad_input_is_refused_before_anything(fleet, settings, told):
     assert made.touched() == [] and made.journal() == []
 
 
-def test_hooks_gates_and_a_soak(fleet, tmp_path):
-    """The site's own task files run around the change, the gates are looked at as long as a host soaks."""
-    for name in ("drain", "undrain"):
-        (tmp_path / (name + ".yml")).write_text("- ansible.builtin.copy: {dest: '{{ simulated_directory }}/%s', content: x}\n" % name)
+def own_steps(tmp_path):
+    """Steps of simulated hosts but for drain and undrain, which are the role's."""
     steps = tmp_path / "steps"
     steps.mkdir()
     for path in (SIMULATED / "steps").glob("*.yml"):
         if path.stem not in ("drain", "undrain"):
             (steps / path.name).write_text(path.read_text())
-    made = fleet(2, rollout_steps_from=str(steps), rollout_drain=str(tmp_path / "drain.yml"), rollout_undrain=str(tmp_path / "undrain.yml"),
+    return steps
+
+
+def test_hooks_gates_and_a_soak(fleet, tmp_path):
+    """The site's own task files run around the change and around the way back, the gates are looked at as long as a host soaks."""
+    for name in ("drain", "undrain"):
+        (tmp_path / (name + ".yml")).write_text("- ansible.legacy.simulated_host: {step: %s, log: true, directory: '{{ simulated_directory }}'}\n" % name)
+    made = fleet(2, rollout_steps_from=str(own_steps(tmp_path)), rollout_drain=str(tmp_path / "drain.yml"), rollout_undrain=str(tmp_path / "undrain.yml"),
                  rollout_soak=2, rollout_soak_interval=1)
     code, output = made.play()
     assert code == 0, output
     assert output.count("TASK [memlab.testbed.rollout : Let it run for a while]") == 4
-    assert all((made.directory / "hosts" / host / name).exists() for host in made.hosts for name in ("drain", "undrain"))
+    around = [["drain", *ONE, "undrain"]] * 2
+    assert [made.machine(host)["log"] for host in made.hosts] == around
+    code, output = made.play("rollback")
+    assert code == 0, output
+    assert [made.machine(host)["log"] for host in made.hosts] == [log + ["drain", "rollback", "undrain"] for log in around]
+
+
+def test_a_host_that_fails_is_drained_once(fleet, tmp_path):
+    hooks = {}
+    for name in ("drain", "undrain"):
+        (tmp_path / (name + ".yml")).write_text("- ansible.legacy.simulated_host: {step: %s, log: true, directory: '{{ simulated_directory }}'}\n" % name)
+        hooks["rollout_" + name] = str(tmp_path / (name + ".yml"))
+    made = fleet(1, rollout_steps_from=str(own_steps(tmp_path)), **hooks)
+    made.write("host0000", "faults", {"kernel": "fail"})
+    assert made.play()[0] == 2
+    assert made.machine("host0000")["log"] == ["drain", "kernel", "rollback", "undrain"]
+
+
+def test_the_plan_asks_the_modules_in_check_mode(fleet, tmp_path):
+    """The role's own survey, on the machine that the test runs on: what the packages hold, and what kernel_trial and the devices' modules refuse."""
+    tree = tmp_path / "package"
+    for place, content in (("DEBIAN/control", "Package: linux-image-6.99.0-plan\nVersion: 1\nArchitecture: m68k\nMaintainer: nobody\nDescription: test\n"),
+                           ("boot/vmlinuz-6.99.0-plan", "x")):
+        (tree / place).parent.mkdir(parents=True, exist_ok=True)
+        (tree / place).write_text(content)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(tree), str(tmp_path / "image.deb")], check=True, stdout=subprocess.DEVNULL)
+    made = fleet(1, rollout_steps_from=None, rollout_boot_parameters=[], rollout_kernel_packages=[str(tmp_path / "image.deb")], rollout_devices=[])
+    code, output = made.play("rollout", "--check")
+    assert code == 0, output
+    (line,) = [line for line in output.splitlines() if line.strip().startswith("host0000: ")]
+    assert "kernel %s -> 6.99.0-plan; devices seen after the reboot; 1 reboot; FORBIDDEN: " % os.uname().release in line
+    # What the running kernel has not may come with the other one.
+    code, output = made.play("rollout", "--check", rollout_devices=[{"serial": "0x99", "memmap": "dram"}])
+    assert code == 0 and output.count("FORBIDDEN") == 1, output
+    # Without a change of the kernel the same host has nothing that forbids it; a memory device that is not there does.
+    code, output = made.play("rollout", "--check", rollout_kernel_packages=[])
+    assert code == 0 and "host0000: nothing changes" in output, output
+    code, output = made.play("rollout", "--check", rollout_kernel_packages=[], rollout_devices=[{"serial": "0x99", "memmap": "dram"}])
+    assert code == 0 and output.count("FORBIDDEN") == 1, output
+
+
+@pytest.mark.parametrize("reboots", [2, 0])
+def test_no_more_hosts_reboot_at_once_than_are_allowed(fleet, tmp_path, reboots):
+    """The role's own step, with a slow step of a simulated host in place of the role that reboots."""
+    steps = own_steps(tmp_path)
+    text = (DEFAULTS.parents[1] / "tasks/steps/kernel.yml").read_text(encoding="utf-8")
+    include = "ansible.builtin.include_role:\n        name: memlab.testbed.kernel_install\n"
+    assert include in text
+    (steps / "kernel.yml").write_text(text.replace(include, "ansible.builtin.include_tasks: %s\n" % (SIMULATED / "steps/kernel.yml")))
+    made = fleet(5, rollout_steps_from=str(steps), rollout_canaries=0, rollout_waves=["100%"], rollout_kernel_packages=["/tmp/linux-image-6.12.2.deb"])
+    for host in made.hosts:
+        made.write(host, "faults", {"kernel": 4})
+    code, output = made.play("rollout", "--forks=5", rollout_reboots=reboots)
+    assert code == 0, output
+    spans = [json.loads((made.directory / "hosts" / host / "lasted.json").read_text()) for host in made.hosts]
+    most = max(sum(begun <= moment < ended for begun, ended in spans) for moment, unused in spans)
+    assert most <= 2 if reboots else most > 2
+
+
+def test_a_wave_never_holds_all_of_a_failure_domain(fleet):
+    made = fleet(8, racks=4, rollout_domain="rack", rollout_canaries=0, rollout_waves=["50%", "100%"])
+    made.write("host0001", "faults", {"verify": "fail"})
+    assert made.play()[0] == 2
+    assert made.touched() == ["host0000", "host0001", "host0002", "host0003"]
+    code, output = made.play("rollback")
+    assert code == 0, output
+    made = fleet(4, racks=2, directory="named", rollout_domain="rack", rollout_canaries=0, rollout_waves=[{"hosts": ["host0000", "host0002"]}, "100%"])
+    code, output = made.play()
+    assert code == 2 and "larger than the failure domain rack0 allows: 2 of its 2 hosts, at most 1" in output and made.touched() == []
+
+
+def test_progress_is_told_to_people_files_and_whoever_started_it(fleet, monkeypatch):
+    made = fleet(3, rollout_waves=["100%"])
+    made.write("host0002", "faults", {"kernel": "fail"})
+    monkeypatch.setenv("MEMLAB_ROLLOUT_SUMMARY", str(made.directory / "summary.json"))
+    monkeypatch.setenv("ANSIBLE_SHOW_CUSTOM_STATS", "1")
+    code, output = made.play()
+    assert code == 2, output
+    lines = [line for line in output.splitlines() if line.startswith("rollout: ")]
+    assert [re.sub("[0-9]+:[0-9]+:[0-9]+", "T", line) for line in lines[:2]] == [
+        "rollout: host0000: good, T; 1 of 3 hosts, about T to go", "rollout: wave 1 passed: 1 good, about T to go"]
+    assert [line.partition(",")[0] for line in sorted(lines[2:4])] == ["rollout: host0001: good", "rollout: host0002: rolled back"]
+    assert lines[4].startswith("rollout: wave 2 did not pass: 1 good; rolled back: host0002")
+    summary = json.loads(lines[5].partition(": ")[2])
+    assert summary == json.loads((made.directory / "summary.json").read_text())
+    assert (summary["outcomes"], summary["untouched"], summary["bad"]) == ({"good": 2, "rolled back": 1}, 0, {"host0002": "rolled back"})
+    stats = output[output.index("CUSTOM STATS"):]
+    for told in ("name: simulated", "wave: 2", "waves: 2", "passed: false", "good: 1", "rolled_back:"):
+        assert told in stats
 
 
 def test_a_host_that_may_not_be_changed_stops_all_before_anything(fleet):
@@ -182,6 +348,19 @@ def test_a_journal_loses_at_most_its_last_line(fleet):
     path.write_bytes(path.read_bytes().replace(b'"event"', b'"ev', 1))
     code, output = made.play()
     assert code == 2 and "line 1 of the journal" in output and "is damaged" in output
+
+
+@pytest.mark.parametrize("faults, playbook", [({}, "rollout"), ({"verify": "fail"}, "rollout"), ({"survey": "refuse"}, "rollout"),
+                                              ({"rollback": "fail"}, "rollback"), ({}, "rollback")])
+def test_the_lock_goes_with_the_run(fleet, faults, playbook):
+    """Also where it fails: the next run may be on a controller that cannot see whether this one has ended."""
+    made = fleet(1)
+    if playbook == "rollback":
+        assert made.play()[0] == 0
+    made.write("host0000", "faults", faults)
+    code, output = made.play(playbook)
+    assert (code == 0) == (not faults), output
+    assert (made.directory / "cache/rollouts/simulated").is_dir() and not list((made.directory / "cache").glob("**/lock.json*"))
 
 
 def test_another_controllers_host_is_refused(fleet):

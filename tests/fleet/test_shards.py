@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import shards
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 
@@ -69,7 +70,8 @@ def test_two_workers_one_journal_one_gate(sharded):
     code, output = made.play("rollout", **workers)
     assert code == 2 and "wave 2: 3 good; rolled back: host0002" in output, output
     assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["done", "done", "rolled_back", "done", "done"]
-    assert len(list(made.directory.glob("cache/rollouts/simulated/shards/1-2-*"))) == 2
+    directories = list(made.directory.glob("cache/rollouts/simulated/shards/1-2-*"))
+    assert len(directories) == 2 and [sorted(path.name for path in directory.iterdir()) for directory in directories] == [["log", "result"]] * 2
     code, output = made.play("rollout", **workers)
     assert code == 0, output
     assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["verified", "verified", "done", "verified", "verified"]
@@ -86,6 +88,53 @@ def test_a_lost_worker_is_what_its_hosts_are(sharded):
     assert code == 0, output
     assert "undone" in [entry["event"] for entry in made.journal("host0002")]
     assert [len(made.machine(host)["blocks"]) for host in made.hosts] == [8] * 4
+
+
+def test_workers_that_outlive_their_controller_are_waited_for(sharded):
+    made, workers = sharded(2, rollout_waves=["100%"], rollout_canaries=0)
+    made.write("host0001", "faults", {"devices": 20})
+    deadline = time.monotonic() + 120
+    with made.start("rollout", **workers) as run:
+        while not made.machine("host0001")["log"]:
+            assert run.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        run.kill()
+    code, output = made.play("rollout", **workers)
+    assert code == 2 and "workers of an earlier run are still at work on its hosts" in output and "Traceback" not in output, output
+    # Its workers finish what they had begun, and the next run finds it done.
+    while list(made.directory.glob("cache/rollouts/simulated/shards/*/processes.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    code, output = made.play("rollout", **workers)
+    assert code == 0, output
+    assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["verified"] * 2
+    assert not list(made.directory.glob("cache/rollouts/simulated/shards/*/data"))
+
+
+def test_processes_that_have_ended_or_are_of_another_controller(tmp_path):
+    journal, directory = Journal(str(tmp_path)), tmp_path / "shards/1-1-0"
+    (directory / "data").mkdir(parents=True)
+    shards.note(str(directory), [os.getpid()])
+    assert shards.alive(journal) == [os.getpid()]
+    with pytest.raises(TestbedError, match="workers of an earlier run are still at work on its hosts .process %d" % os.getpid()):
+        shards.take_over(journal)
+    path = directory / "processes.json"
+    (holder,) = json.loads(path.read_text())
+    for other in ({"started": 1}, {"boot": "earlier"}, {"controller": "elsewhere"}):
+        path.write_text(json.dumps([dict(holder, **other)]))
+        assert shards.alive(journal) == []
+    path.write_text("{")
+    with pytest.raises(TestbedError, match="cannot read .*/processes.json"):
+        shards.take_over(journal)
+    path.unlink()
+    shards.take_over(journal)
+    assert list(directory.iterdir()) == []
+
+
+def test_what_a_worker_is_given():
+    kept = {"role_of_host": "db", "environment_name": "lab", "groups_of_mine": 1, "variables": 1, "inventory_number": 7, "rack": "r1", "ansible_host": "h"}
+    own = {"role_path": "/r", "environment": [], "groups": {}, "vars": {}, "inventory_hostname": "h", "ansible_play_hosts": [], "hostvars": {}, "__x": 1}
+    assert shards.variables(dict(kept, **own)) == kept
 
 
 def test_what_comes_back_is_taken_over_once(tmp_path):

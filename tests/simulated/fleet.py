@@ -16,7 +16,7 @@ COLLECTION = SIMULATED.parents[1]
 
 
 class Fleet:
-    """Makes the hosts and their inventory; runs playbooks on them."""
+    """Makes the hosts and their inventory; runs playbooks on them. A variable that is ``None`` is not set."""
 
     def __init__(self, directory, hosts, racks=1, **variables):
         self.directory = pathlib.Path(directory)
@@ -31,7 +31,11 @@ class Fleet:
                   "simulated_directory": "%s/hosts/{{ inventory_hostname }}" % self.directory,
                   "rollout_claim_path": "%s/hosts/{{ inventory_hostname }}/claim.json" % self.directory}
         self.inventory = self.directory / "inventory.json"
-        self.inventory.write_text(json.dumps({"all": {"hosts": entries, "vars": dict(common, **variables)}}))
+        variables = {key: value for key, value in dict(common, **variables).items() if value is not None}
+        self.name = variables.get("rollout_name", self.directory.name)
+        self._entries, self._variables = entries, variables
+        self._write_inventory()
+
         self.overrides = {}
 
     def simulate(self, *modules):
@@ -50,6 +54,15 @@ class Fleet:
         """(simulated module, entries that it was given) of each call."""
         return [tuple(json.loads(line)) for line in (self.directory / "hosts" / host / "calls.jsonl").read_text().splitlines()]
 
+    def lose(self, host):
+        """The host is gone for good: nothing answers where it was."""
+        self.write(host, "faults", {"gone": True})
+        self._entries[host].update(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1, ansible_ssh_retries=0)
+        self._write_inventory()
+
+    def _write_inventory(self):
+        self.inventory.write_text(json.dumps({"all": {"hosts": self._entries, "vars": self._variables}}))
+
     def write(self, host, what, content):
         (self.directory / "hosts" / host / (what + ".json")).write_text(json.dumps(content))
 
@@ -60,7 +73,7 @@ class Fleet:
         return [host for host in self.hosts if self.machine(host)["log"]]
 
     def journal(self, host=None):
-        path = self.directory / "cache/rollouts/simulated" / ("rollout.jsonl" if host is None else "hosts/%s.jsonl" % host)
+        path = self.directory / "cache/rollouts" / self.name / ("rollout.jsonl" if host is None else "hosts/%s.jsonl" % host)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def environment(self):
@@ -68,11 +81,16 @@ class Fleet:
                     ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(self.directory / "local"),
                     ANSIBLE_ACTION_PLUGINS=str(SIMULATED / "action_plugins"), **self.overrides)
 
-    def play(self, playbook="rollout", *arguments, **variables):
-        """(exit code, output) of one of the collection's playbooks."""
+    def start(self, playbook="rollout", *arguments, **variables):
+        """The process of ansible-playbook with one of the collection's playbooks; its output is a pipe."""
         command = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", str(self.inventory), "memlab.testbed." + playbook, *arguments]
         if variables:
             command += ["-e", json.dumps(variables)]
-        done = subprocess.run(command, env=self.environment(), cwd=str(COLLECTION), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False)
-        return done.returncode, re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+        return subprocess.Popen(command, env=self.environment(), cwd=str(COLLECTION), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+
+    def play(self, playbook="rollout", *arguments, **variables):
+        """(exit code, output) of one of the collection's playbooks."""
+        run = self.start(playbook, *arguments, **variables)
+        output = run.communicate()[0]
+        return run.returncode, re.sub(r"\x1b\[[0-9;]*m", "", output)

@@ -66,9 +66,11 @@ def refuse_loss(host, device, who, allow=False, doing="change"):
     found = look(host, device)
     lines = ["found: %s" % finding.text for finding in found]
     if any(finding.in_use for finding in found):
-        raise TestbedError("will not %s %s: it is in use" % (doing, who), details=lines, remedy="end that use first; allow_data_loss does not help here")
+        raise TestbedError("will not %s %s: it is in use" % (doing, who), details=lines, remedy="end that use first; allow_data_loss does not help here",
+                           any_kernel=True)
     if found and not allow:
-        raise TestbedError("will not %s %s: it holds data" % (doing, who), details=lines, remedy="say allow_data_loss: true if all of that may be lost")
+        raise TestbedError("will not %s %s: it holds data" % (doing, who), details=lines, remedy="say allow_data_loss: true if all of that may be lost",
+                           any_kernel=True)
     return [finding.text for finding in found]
 
 

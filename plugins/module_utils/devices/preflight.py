@@ -82,7 +82,7 @@ def refuse_unless_fits(host, size, devices, unit, page_size=None):
     if needed > free:
         raise TestbedError("the memmap of %s needs %s of DRAM, and node %s can give %s"
                            % (format_size(size), _mega(needed), ", ".join(map(str, nodes)), _mega(free)),
-                           remedy="use memmap: device, add less, or free memory first")
+                           remedy="use memmap: device, add less, or free memory first", any_kernel=True)
     return needed, free
 
 

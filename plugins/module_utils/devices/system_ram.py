@@ -140,8 +140,6 @@ def check(host, wanted, divisions=(), check_mode=False, reboot_pending=False):
     Returns the entries that need a change, what leaves its driver, and ``{who: what is lost by it}``. Raises :class:`TestbedError`.
     """
     unit = block_size(host)
-    for entry in [entry for entry in wanted if entry.on_device]:
-        _check_self_hosting(host, entry, check_mode, check_mode and reboot_pending)
     alike = [entry for entry in wanted if is_as_wanted(host, entry)]
     astray = proven.astray(host, [entry for entry in alike if entry.on_device is not None])
     changes = [entry for entry in wanted if entry not in alike or entry.who in astray]
@@ -164,6 +162,9 @@ def check(host, wanted, divisions=(), check_mode=False, reboot_pending=False):
                     exc.details = exc.details + ["%s now, and keeps that from going offline; mode: devdax lets go of it" % astray[entry.who]]
                 raise exc
         preflight.refuse_unless_fits(host, sum(len(entry.blocks) for entry in to_dram) * unit, everything, unit)
+    # The last, because another kernel or boot parameter may change it, and whoever is about to reboot wants to know the rest.
+    for entry in [entry for entry in wanted if entry.on_device]:
+        _check_self_hosting(host, entry, check_mode, check_mode and reboot_pending)
     return changes, releases, lost
 
 

@@ -64,7 +64,15 @@ def boot_room(host, release):
     there = host.path("/boot") if host.exists("/boot") else host.path("/")
     names = [name for name in host.listdir("/boot") if name.endswith("-" + release)]
     found = os.statvfs(there)
-    return found.f_bavail * found.f_frsize, sum(os.stat(host.path("/boot/" + name)).st_size for name in names)
+    return found.f_bavail * found.f_frsize, sum(_size(host.path("/boot/" + name)) for name in names)
+
+
+def _size(path):
+    """Bytes; of a link that leads nowhere none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _refuse_other(found, path, ident):

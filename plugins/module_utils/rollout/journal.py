@@ -18,6 +18,10 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 ROLLOUT = "rollout.jsonl"
 HOSTS = "hosts"
 
+# What an entry has to have beside its event for others to read it.
+_NEEDED = {"begun": {"step": str}, "snapshot": {"before": object}, "planned": {"name": str, "id": str, "what": dict}, "run": {"run": int},
+           "wave_closed": {"run": int, "wave": int, "passed": bool}}
+
 
 class Journal:
     """The files below one directory."""
@@ -86,13 +90,23 @@ def _read(path):
     for number, line in enumerate(whole.split(b"\n") if newline else [], 1):
         try:
             entry = json.loads(line.decode("utf-8"))
-            if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
-                raise ValueError("not an entry")
+            _check(entry, os.path.basename(os.path.dirname(path)) == HOSTS)
         except (ValueError, RecursionError):
             raise TestbedError("line %d of the journal %s is damaged: %.60r" % (number, path, line.decode("utf-8", "replace")),
                                remedy="put it back from a copy; what it said of the hosts cannot be guessed")
         entries.append(entry)
     return entries, bool(rest)
+
+
+def _check(entry, of_host):
+    """Raises :class:`ValueError` for what is no entry, or lacks what its event needs."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
+        raise ValueError("not an entry")
+    needed = dict(_NEEDED.get(entry["event"], {}), **({"host": str} if of_host else {}))
+    if not all(key in entry and isinstance(entry[key], kind) for key, kind in needed.items()):
+        raise ValueError("an entry without what belongs to it")
+    if entry["event"] == "planned" and not isinstance(entry["what"].get("waves"), list):
+        raise ValueError("a plan without waves")
 
 
 def _append(path, line):

@@ -36,12 +36,13 @@ class Progress:
         spent = self._clock() - self._began.get(host, self._clock())
         return "%s: %s, %s; %d of %d hosts%s" % (host, EVENTS[event], _time(spent), len(self.outcomes), self.total, self._eta())
 
-    def closed(self, wave, verdict):
-        """A wave's gate has counted. Returns a line."""
+    def closed(self, wave, verdict, wanted="done"):
+        """A wave's gate has counted, hosts of other controllers among them. Returns a line. :arg wanted: as rollout_gate was asked."""
         self.waves.append({"wave": wave, "passed": verdict["passed"], "good": len(verdict["good"]), "failed": verdict["failed"],
                            "unreachable": verdict["unreachable"], "rolled_back": verdict["rolled_back"]})
-        for host in verdict["unreachable"]:
-            self.outcomes[host] = "unreachable"
+        for word, outcome in (("good", "brought back" if wanted == "undone" else "good"), ("failed", "failed"), ("unreachable", "unreachable"),
+                              ("rolled_back", "rolled back")):
+            self.outcomes.update(dict.fromkeys(verdict[word], outcome))
         return "wave %d %s: %s%s" % (wave, "passed" if verdict["passed"] else "did not pass", verdict["message"], self._eta())
 
     def summary(self):

@@ -3,13 +3,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The memory devices of a host as they were before a rollout, and what brings them back.
 
-Only what the host declares is looked at: the rollout touches nothing else. Namespaces stay as they are, because one that is destroyed cannot be made
+Only what the host declared then is looked at: the rollout touches nothing else. Namespaces stay as they are, because one that is destroyed cannot be made
 again with what it held.
 """
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import ONLINE
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired
 
 PLACEMENTS = {"self": "device", "other_node": "dram"}
@@ -17,26 +18,24 @@ MODULES = ("offline", "absent", "regions", "devices", "blocks")
 
 
 def before(facts, entries):
-    """One dictionary for each declared entry, in their order: ``there``, and for one dax device ``mode``, ``memmap``, ``online`` (blocks) and ``zone``.
+    """One dictionary for each declared entry: its ``name``, how it was ``declared``, and how it ``was``.
 
+    That is ``there``, and for one dax device ``mode``, ``memmap`` and ``online`` (runs of blocks), for a divided one ``parts`` of these.
     :arg facts: the fact ``memmap``. Raises :class:`TestbedError` for a declaration that is none.
     """
-    return [_now(facts, entry) for entry in declaration.parse(entries)]
+    return [{"name": entry.name, "declared": entry.asked, "was": _now(facts, entry)} for entry in declaration.parse(entries)]
 
 
-def back(facts, entries, saved):
+def back(facts, saved):
     """Lists for the modules, to be run in the order of :data:`MODULES`: memory_blocks, cxl_region twice, dax_device, memory_blocks.
 
+    The last list is of devices that are there: it takes facts gathered after the others. What the host declares by now does not count.
     :arg facts: as they are now. :arg saved: what :func:`before` returned.
     """
     found = {name: [] for name in MODULES}
-    parsed = declaration.parse(entries)
-    if len(parsed) != len(saved):
-        raise TestbedError("the host declared %d memory devices when the rollout began, and %d now" % (len(saved), len(parsed)),
-                           remedy="put the declaration back as it was, and run again")
-    plan = declaration.plan(entries)
-    regions = {tuple(region["memory_devices"]): region for region in plan.regions}
-    for entry, was in zip(parsed, saved):
+    entries = [entry["declared"] for entry in saved]
+    regions = {tuple(region["memory_devices"]): region for region in declaration.plan(entries).regions}
+    for entry, was in zip(declaration.parse(entries), [entry["was"] for entry in saved]):
         now = _now(facts, entry)
         if now == was:
             continue
@@ -54,28 +53,74 @@ def back(facts, entries, saved):
                 # It was memory before, so what it holds since a reboot is what memory held.
                 device.update({"memmap": was["memmap"]}, **({"allow_data_loss": True} if entry.namespace else {}))
             found["devices"].append(device)
-            if was["online"]:
-                found["blocks"].append(dict(where, zone=was["zone"], count=str(was["online"])))
+            if was["online"] and now.get("mode"):
+                found["blocks"] += _blocks(facts, entry, now.get("online") or [], was["online"])
     return found
 
 
-def different(facts, entries, saved):
+def different(facts, saved):
     """Names of the entries that are not as they were, namespaces left aside."""
-    parsed = declaration.parse(entries)
-    return [entry.name for entry, was in zip(parsed, saved) if _now(facts, entry) != was]
+    return [entry.name for entry, known in zip(declaration.parse([known["declared"] for known in saved]), saved) if _now(facts, entry) != known["was"]]
 
 
 def _now(facts, entry):
     devices = desired.dax_devices(facts, entry)
-    if len(devices) != 1:
-        return {"there": bool(devices), "parts": len(devices)}
-    (device,) = devices
-    found = {"there": True, "mode": device["mode"]}
-    if device["mode"] == "system-ram":
-        # Where proofs disagree or blocks differ, the knob says at least what was asked for.
-        found.update(memmap=PLACEMENTS.get(device["placement"]) or device["intent"] or "dram", online=device["blocks"]["online"],
-                     zone="kernel" if device["zones"] and "Movable" not in device["zones"] else "movable")
+    if len(devices) == 1:
+        return dict(_device(facts, devices[0]), there=True)
+    return {"there": bool(devices), "parts": [_device(facts, device) for device in devices]}
+
+
+def _device(facts, device):
+    if device["mode"] != "system-ram":
+        return {"mode": device["mode"]}
+    # Where proofs disagree or blocks differ, the knob says at least what was asked for.
+    return {"mode": device["mode"], "memmap": PLACEMENTS.get(device["placement"]) or device["intent"] or "dram", "online": _online(facts, device)}
+
+
+def _online(facts, device):
+    """Runs of online blocks, each its first block counted from the device's first, how many, and their zone. Block numbers may be others after a reboot."""
+    found = []
+    for entry in _own(facts, device):
+        if entry["state"] not in ONLINE:
+            continue
+        first, zone = (entry["start"] - _start(facts, device)) // _size(entry), zone_kind(entry["zone"])
+        if found and found[-1][0] + found[-1][1] == first and found[-1][2] == zone:
+            found[-1][1] += entry["blocks"]
+        else:
+            found.append([first, entry["blocks"], zone])
     return found
+
+
+def _blocks(facts, entry, now, was):
+    """For memory_blocks: what is online too much goes offline first, then all runs that were online go online, by addresses of now."""
+    (device,) = desired.dax_devices(facts, entry)
+    own = _own(facts, device)
+    if not own:
+        return []
+    start, size = _start(facts, device), _size(own[0])
+
+    def run(first, count, **more):
+        return dict({"start": "%#x" % (start + first * size), "size": str(count * size)}, **more)
+    wanted = {number for first, count, unused in was for number in range(first, first + count)}
+    surplus = [number for first, count, unused in now for number in range(first, first + count) if number not in wanted]
+    return [run(number, 1, state="offline") for number in reversed(surplus)] + [
+        run(first, count, zone="movable" if zone == "movable" else "kernel") for first, count, zone in was]
+
+
+def _own(facts, device):
+    return sorted((entry for entry in facts["ranges"] if entry["device"] == device["name"]), key=lambda entry: entry["start"])
+
+
+def _start(facts, device):
+    """Physical address of the first block that is whole."""
+    own = _own(facts, device)
+    if not device["ranges"]:
+        return own[0]["start"]
+    return -(-device["ranges"][0]["start"] // _size(own[0])) * _size(own[0])
+
+
+def _size(entry):
+    return entry["size"] // entry["blocks"]
 
 
 def _where(entry):

@@ -11,11 +11,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
 from ansible_collections.memlab.testbed.plugins.module_utils import directories
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.keys import write_atomically
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock
 
 PLAYBOOK = """- name: Shard
   hosts: all
@@ -27,10 +30,13 @@ PLAYBOOK = """- name: Shard
         name: memlab.testbed.rollout
 """
 # Values of a play's own, which the worker's play has anew.
-_NOT_SENT = ("ansible_play", "ansible_version", "ansible_facts", "ansible_run_tags", "ansible_skip_tags", "ansible_check_mode", "ansible_diff_mode",
-             "ansible_forks", "ansible_inventory_sources", "ansible_verbosity", "ansible_config_file", "ansible_role", "ansible_parent", "ansible_dependent",
-             "ansible_collection", "ansible_search_path", "play_hosts", "inventory_", "group_names", "groups", "hostvars", "omit", "playbook_dir", "role_",
-             "rollout_opened", "rollout_survey", "rollout_claimed", "rollout_accepted", "vars", "environment", "__")
+_NOT_SENT = {"play_hosts", "inventory_hostname", "inventory_hostname_short", "inventory_dir", "inventory_file", "group_names", "groups", "hostvars", "omit",
+             "playbook_dir", "role_name", "role_path", "role_names", "role_uuid", "vars", "environment",
+             "rollout_opened", "rollout_survey", "rollout_claimed", "rollout_accepted"}
+_NOT_SENT_PREFIXES = ("ansible_play", "ansible_version", "ansible_facts", "ansible_run_tags", "ansible_skip_tags", "ansible_check_mode", "ansible_diff_mode",
+                      "ansible_forks", "ansible_inventory_sources", "ansible_verbosity", "ansible_config_file", "ansible_role", "ansible_parent",
+                      "ansible_dependent", "ansible_collection", "ansible_search_path", "__")
+PROCESSES = "processes.json"
 
 
 def cut(hosts, workers, reboots=0):
@@ -51,7 +57,7 @@ def check(commands):
 
 def variables(values):
     """Of a host's variables those that a worker has to be given."""
-    return {key: value for key, value in values.items() if not key.startswith(_NOT_SENT)}
+    return {key: value for key, value in values.items() if key not in _NOT_SENT and not key.startswith(_NOT_SENT_PREFIXES)}
 
 
 def prepare(directory, hosts, values, journal, extra, environment):
@@ -97,6 +103,36 @@ def start(directory, command, ident):
     return [sent, worker, taken]
 
 
+def note(directory, pids):
+    """Write down which processes work on a shard, so that a run after the loss of this one does not work on its hosts beside them."""
+    write_atomically(os.path.join(directory, PROCESSES), json.dumps([lock.holder(pid) for pid in pids]))
+
+
+def ended(directory):
+    """All of a shard's processes have ended. Its hosts' variables, secrets among them, are not kept."""
+    directories.remove(os.path.join(directory, "data"))
+    _remove(os.path.join(directory, PROCESSES))
+
+
+def alive(journal):
+    """Ids of the processes of earlier runs that still work on shards. Raises :class:`TestbedError` for notes that cannot be read.
+
+    Those of another controller cannot be seen: its lock stands for them.
+    """
+    found = []
+    for directory in _all(journal):
+        path = os.path.join(directory, PROCESSES)
+        try:
+            with open(path, encoding="ascii") as stream:
+                found += [holder["pid"] for holder in json.load(stream)
+                          if holder["controller"] == socket.gethostname() and not lock.is_gone(holder)]
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            raise TestbedError("cannot read %s" % path, remedy="remove it, if no ansible-runner of an earlier run is at work on the hosts")
+    return found
+
+
 def entries(directory):
     """The journal entries among the events that have come back so far, in their order."""
     found = []
@@ -130,10 +166,27 @@ def merge(directory, journal):
     return count
 
 
-def merge_all(journal):
-    """What an interrupted run's workers had sent and nobody had taken over."""
+def take_over(journal):
+    """What an interrupted run's workers had sent and nobody had taken over. Raises :class:`TestbedError` while they still work."""
+    working = alive(journal)
+    if working:
+        raise TestbedError("workers of an earlier run are still at work on its hosts (process%s %s)" % (
+            "es" if len(working) > 1 else "", ", ".join(map(str, working))), remedy="wait until they have ended, or end them, and run again")
+    for directory in _all(journal):
+        merge(directory, journal)
+        ended(directory)
+
+
+def _all(journal):
     top = os.path.join(journal.directory, "shards")
-    return sum(merge(os.path.join(top, name), journal) for name in sorted(os.listdir(top))) if os.path.isdir(top) else 0
+    return [os.path.join(top, name) for name in sorted(os.listdir(top))] if os.path.isdir(top) else []
+
+
+def _remove(path):
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def _runner():

@@ -44,6 +44,17 @@ def before(entries):
     return None
 
 
+def in_service(entries):
+    """Whether the host may be in service: then it is drained before it is brought back. From the moment its drain begins, it counts as drained."""
+    found = True
+    for entry in entries:
+        if entry["event"] == "drained" or entry["event"] == "begun" and entry["step"] == "drain":
+            found = False
+        elif entry["event"] in ("done", "rolled_back", "undone") or entry["event"] == "begun" and entry["step"] == "undrain":
+            found = True
+    return found
+
+
 def verdict(entries, run, wanted=GOOD):
     """What came of the host in one run of the rollout: ``good``, or what is wrong, in a word.
 

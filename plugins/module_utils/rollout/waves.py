@@ -25,6 +25,8 @@ def cut(hosts, canaries, sizes, groups, domains=None, limit="50%"):
     """
     if not hosts:
         raise TestbedError("there is no host to roll out to", remedy="see which hosts rollout_hosts matches: ansible-inventory --graph")
+    if not isinstance(sizes, (list, tuple)):
+        raise TestbedError("rollout_waves: %.60r is not a list" % (sizes,))
     wanted = [_canaries(canaries)] + [_size(size, number) for number, size in enumerate(sizes, 1)]
     fleet = _Fleet(hosts, groups, domains or {}, limit)
     # Hosts that are named belong to their wave; numbers and percentages share the others.
@@ -140,7 +142,9 @@ def _size(size, number):
             raise TestbedError("%s: a wave is a number, a percentage, or a dictionary with group or hosts; found %.60r" % (what, dict(size)))
         if "hosts" in size and not isinstance(size["hosts"], (list, tuple)):
             raise TestbedError("%s: hosts is %.60r, not a list of names" % (what, size["hosts"]))
-        return size
+        if "group" in size and not isinstance(size["group"], str):
+            raise TestbedError("%s: group is %.60r, not a name" % (what, size["group"]))
+        return dict(size, hosts=[str(name) for name in size["hosts"]]) if "hosts" in size else size
     return _count_or_share(size, what)
 
 

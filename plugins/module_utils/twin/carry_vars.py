@@ -9,7 +9,11 @@ import re
 # Variables of this collection's roles, by how they begin.
 CARRIED = re.compile(r"(memory_(devices|hotadd|at_boot)|memmap_policy|verify|report|kernel_build|kernel_install|rollout|provision)(_|$)")
 # These say where something is kept: a rehearsal keeps it elsewhere.
-LEFT = ("report_path", "rollout_directory", "rollout_name")
+KEPT = ("report_path", "rollout_directory", "rollout_name")
+# These run the site's own tasks or other controllers. A twin has its host's name, so a hook that a cluster is told by would take the host out of service.
+SITE = {"rollout_drain": "drain hook", "rollout_undrain": "undrain hook", "rollout_steps_from": "the site's own steps", "rollout_workers": "other controllers",
+        "rollout_worker_environment": "the environment of other controllers"}
+LEFT = KEPT + tuple(SITE)
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -23,6 +27,11 @@ def twin_hosts(names, hostvars, directory, further=()):
         groups = [group for group in known.get("group_names", ()) if _GROUP.fullmatch(group) and group != "ungrouped" and not group.startswith("testbed")]
         found.append({"name": name, "capture": "%s/%s.tgz" % (directory, name), "vars": {key: known[key] for key in wanted}, "groups": groups})
     return found
+
+
+def left_out(name, hostvars, extra):
+    """What of the site the rehearsal of a host does without, a list of ``(variable, what it is)``. :arg extra: the variables that the rehearsal is given."""
+    return [(key, what) for key, what in SITE.items() if key not in extra and any(hostvars[known].get(key) for known in (name, "localhost") if known in hostvars)]
 
 
 def run_vars(known, journal):

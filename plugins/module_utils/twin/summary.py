@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 
-def summary(hosts, playbook, failure):
-    """``{playbook, failure, hosts: [{host, guest, proved, not_proved}], text}``. :arg hosts: as testbed_twin answers. :arg failure: empty for none."""
+def summary(hosts, playbook, failure, left_out):
+    """``{playbook, failure, hosts: [{host, guest, proved, not_proved}], text}``.
+
+    :arg hosts: as testbed_twin answers. :arg failure: empty for none. :arg left_out: host -> what :func:`carry_vars.left_out` found.
+    """
     found = []
     for host in hosts:
         count = len(host["memory_devices"])
@@ -16,6 +19,8 @@ def summary(hosts, playbook, failure):
                 count, "" if count == 1 else "s", host["declared_from"], "was" if count == 1 else "were"))
         not_proved = ["%s: %s, rehearsed with %s" % (entry["what"], entry["host"], entry["twin"]) for entry in host["scaled"]]
         not_proved += ["%s: %s" % (entry["what"], entry["consequence"]) for entry in host["not_expressed"]]
+        not_proved += ["%s (%s): not run, because a twin has its host's name; rehearse_extra_vars may give one that is for twins" % (what, key)
+                       for key, what in left_out.get(host["host"], ())]
         found.append({"host": host["host"], "guest": host["guest"], "proved": proved, "not_proved": not_proved})
     return {"playbook": playbook, "failure": failure, "hosts": found, "text": _text(found, playbook, failure)}
 

@@ -4,7 +4,7 @@
 """A host that is a directory: its machine is a JSON file, and what goes wrong with it stands beside it.
 
 ``machine.json``: release, parameters, blocks (id -> online), and ``log``, every change that was made to it.
-``faults.json``: step -> fail, vanish, die (the controller is killed in the middle of the step), or a number of seconds that the step lasts.
+``faults.json``: step -> fail, vanish, die (the controller is killed in the middle of the step), or a number of seconds that the step lasts, which ``lasted.json`` then tells: from when to when.
 Each fault comes once, except ``always`` ones (``{"kernel": "fail always"}``).
 """
 from __future__ import annotations
@@ -21,9 +21,9 @@ CHANGES = ("kernel", "parameters", "devices")
 
 
 class ActionModule(ActionBase):
-    """``step``: what to do; ``directory``: the host; ``before``: for rollback, what a snapshot returned."""
+    """``step``: what to do; ``directory``: the host; ``before``: for rollback, what a snapshot returned; ``log``: whether the machine remembers it."""
 
-    _VALID_ARGS = frozenset(("step", "directory", "before"))
+    _VALID_ARGS = frozenset(("step", "directory", "before", "log"))
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
@@ -33,8 +33,12 @@ class ActionModule(ActionBase):
             self._store("faults.json", dict(self._load("faults.json") or {}, gone=True))
             raise AnsibleConnectionFailure("simulated: no route to host")
         if isinstance(fault, (int, float)):
+            begun = time.time()
             time.sleep(fault)
+            self._store("lasted.json", [begun, time.time()])
         machine = self._load("machine.json")
+        if self._task.args.get("log"):
+            self._change(machine, step)
         answer = getattr(self, "_" + step, lambda machine, fault: None)(machine, fault) or {}
         if fault == "die":
             self._kill()

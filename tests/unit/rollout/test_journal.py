@@ -49,6 +49,31 @@ def test_a_damaged_line_is_named(tmp_path):
         journal.read("a")
 
 
+@pytest.mark.parametrize("host, entry", [
+    ("a", {"event": "done", "run": 1}), ("a", {"event": "begun", "host": "a"}), ("a", {"event": "snapshot", "host": "a"}), ("a", {"event": 1, "host": "a"}),
+    (None, {"event": "planned", "name": "x", "id": "y"}), (None, {"event": "planned", "name": "x", "id": "y", "what": {}}), (None, {"event": "run"}),
+    (None, {"event": "wave_closed", "run": 1, "wave": 1}),
+])
+def test_an_entry_that_lacks_what_belongs_to_it_is_named(tmp_path, host, entry):
+    journal = Journal(str(tmp_path))
+    path = tmp_path / ("rollout.jsonl" if host is None else "hosts/a.jsonl")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(entry) + "\n")
+    with pytest.raises(TestbedError, match="line 1 of the journal .* is damaged"):
+        journal.read(host)
+
+
+def test_a_plan_that_was_cut_off_is_none(tmp_path):
+    """Hosts are worked on only after it, so nothing was done."""
+    journal = Journal(str(tmp_path))
+    plan.accept(journal, plan.begin(journal, "one", [["a"]], {}), "rollout")
+    os.truncate(journal.path(), 30)
+    found = plan.begin(journal, "one", [["a"]], {})
+    assert (found["new"], found["torn"]) == (True, ["rollout.jsonl"])
+    plan.accept(journal, found, "rollout")
+    assert [entry["event"] for entry in journal.read()] == ["planned", "run"]
+
+
 @given(some.lists(some.text(min_size=1, max_size=12), unique=True, max_size=8))
 def test_no_two_hosts_share_a_file(names):
     paths = [Journal("/j").path(name) for name in names]
@@ -68,6 +93,16 @@ def test_states(events, state):
 def test_the_state_before_is_that_of_this_attempt():
     assert states.before(entries("begun", "snapshot", "begun", "done")) == {"x": 1}
     assert states.before(entries("begun", "snapshot", "begun", "failed", "rolled_back", "begun")) is None
+
+
+@pytest.mark.parametrize("events, in_service", [
+    ([], True), ([("begun", "snapshot")], True), ([("begun", "drain")], False), ([("begun", "drain"), ("begun", "kernel"), ("failed", None)], False),
+    ([("begun", "drain"), ("begun", "undrain")], True), ([("begun", "drain"), ("done", None)], True),
+    ([("begun", "drain"), ("done", None), ("rollback_begun", None)], True), ([("done", None), ("rollback_begun", None), ("drained", None)], False),
+    ([("done", None), ("drained", None), ("undone", None)], True),
+])
+def test_whether_a_host_is_to_be_drained_before_it_goes_back(events, in_service):
+    assert states.in_service([{"event": event, "step": step} for event, step in events]) == in_service
 
 
 def test_only_what_the_journal_calls_good_is_good():
@@ -111,6 +146,39 @@ def test_a_lock_that_cannot_be_taken_is_said(tmp_path):
     (tmp_path / "file").write_text("", encoding="ascii")
     with pytest.raises(TestbedError, match=r"cannot write .*/file/lock.json \(ENOTDIR\)"):
         lock.take(str(tmp_path / "file"), os.getpid(), "it")
+
+
+def test_a_lock_is_given_back_by_its_holder(tmp_path):
+    lock.take(str(tmp_path), os.getppid(), "it")
+    lock.release(str(tmp_path), os.getpid())
+    assert os.listdir(tmp_path) == ["lock.json"]
+    lock.release(str(tmp_path), os.getppid())
+    lock.release(str(tmp_path), os.getppid())
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_controllers_lock_is_named(tmp_path):
+    lock.take(str(tmp_path), os.getpid(), "it")
+    path = tmp_path / "lock.json"
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), controller="elsewhere", pid=1)))
+    with pytest.raises(TestbedError) as raised:
+        lock.take(str(tmp_path), os.getpid(), "it")
+    assert "process 1 on elsewhere" in raised.value.summary and "remove %s" % path in raised.value.remedy
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": "x", "started": 1, "boot": "", "controller": ""}'])
+def test_a_damaged_lock_is_named(tmp_path, content):
+    (tmp_path / "lock.json").write_text(content)
+    with pytest.raises(TestbedError, match="the lock .*/lock.json is damaged"):
+        lock.take(str(tmp_path), os.getpid(), "it")
+    lock.release(str(tmp_path), os.getpid())
+
+
+def test_room_on_boot_with_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/vmlinuz-6.1").write_bytes(b"x" * 10)
+    (tmp_path / "boot/dtb-6.1").symlink_to("gone")
+    assert claim.boot_room(Host(str(tmp_path)), "6.1")[1] == 10
 
 
 def test_a_host_belongs_to_one_rollout(tmp_path):

@@ -12,42 +12,65 @@ from ansible_collections.memlab.testbed.plugins.module_utils.rollout import rest
 
 DECLARED = [{"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "dram"}]
 NONE = {"devices": [], "namespaces": [], "ranges": []}
+BLOCK = 128 << 20
 
 
-def facts(*devices):
-    return dict(NONE, devices=[{"name": "dax%d.0" % number, "mode": "system-ram", "intent": None, "placement": placement,
-                                "blocks": {"online": online}, "zones": ["Movable"], "ranges": [{"start": number}],
-                                "memory_devices": [{"serial": number, "pci": None}]} for number, placement, online in devices])
+def facts(*devices, base=0x40):
+    """Each device: number, placement, and its 8 blocks in letters: m and k online in a zone, - offline."""
+    ranges = [{"device": "dax%d.0" % number, "start": (base * number + block) * BLOCK, "size": BLOCK, "blocks": 1, "state": "offline" if zone == "-" else "online",
+               "zone": {"m": "Movable", "k": "Normal", "-": None}[zone]} for number, unused, zones in devices for block, zone in enumerate(zones)]
+    return dict(NONE, ranges=ranges, devices=[
+        {"name": "dax%d.0" % number, "mode": "system-ram", "intent": None, "placement": placement, "ranges": [{"start": base * number * BLOCK}],
+         "memory_devices": [{"serial": number, "pci": None}]} for number, placement, unused in devices])
+
+
+def region(start, count, **more):
+    return dict({"start": hex(start * BLOCK), "size": str(count * BLOCK)}, **more)
 
 
 def test_what_was_not_there_is_removed():
     was = restore.before(NONE, DECLARED)
-    assert was == [{"there": False, "parts": 0}] * 2
-    found = restore.back(facts((1, "self", 4)), DECLARED, was)
-    assert found == {"offline": [{"memory_devices": ["0x1"], "state": "offline"}], "absent": [{"memory_devices": ["0x1"], "state": "absent"}],
-                     "regions": [], "devices": [], "blocks": []}
-    assert restore.different(facts((1, "self", 4)), DECLARED, was) == ["0x1"]
+    assert [entry["was"] for entry in was] == [{"there": False, "parts": []}] * 2 and [entry["name"] for entry in was] == ["0x1", "0x2"]
+    now = facts((1, "self", "mmmmmmmm"))
+    assert restore.back(now, was) == {"offline": [{"memory_devices": ["0x1"], "state": "offline"}], "absent": [{"memory_devices": ["0x1"], "state": "absent"}],
+                                      "regions": [], "devices": [], "blocks": []}
+    assert restore.different(now, was) == ["0x1"]
 
 
 def test_what_was_placed_elsewhere_is_placed_there_again():
-    was = restore.before(facts((1, "other_node", 2), (2, "other_node", 8)), DECLARED)
-    found = restore.back(facts((1, "self", 8), (2, "other_node", 8)), DECLARED, was)
-    assert found["devices"] == [{"memory_devices": ["0x1"], "mode": "system-ram", "offline": True, "memmap": "dram"}]
-    assert found["blocks"] == [{"memory_devices": ["0x1"], "zone": "movable", "count": "2"}] and found["absent"] == []
+    was = restore.before(facts((1, "other_node", "mm------"), (2, "other_node", "mmmmmmmm")), DECLARED)
+    found = restore.back(facts((1, "self", "mmmmmmmm"), (2, "other_node", "mmmmmmmm")), was)
+    assert found["devices"] == [{"memory_devices": ["0x1"], "mode": "system-ram", "offline": True, "memmap": "dram"}] and found["absent"] == []
+    assert found["blocks"] == [region(0x40 + number, 1, state="offline") for number in range(7, 1, -1)] + [region(0x40, 2, zone="movable")]
 
 
 def test_what_a_reboot_took_is_made_again():
-    was = restore.before(facts((1, "self", 8)), DECLARED)
-    found = restore.back(NONE, DECLARED, was)
-    assert [region["memory_devices"] for region in found["regions"]] == [["0x1"]] and found["devices"] and found["blocks"] and not found["absent"]
+    was = restore.before(facts((1, "self", "mmmmmmmm")), DECLARED)
+    found = restore.back(NONE, was)
+    assert [entry["memory_devices"] for entry in found["regions"]] == [["0x1"]] and found["devices"] and not found["absent"]
+    # Only then it is known where its blocks are.
+    assert found["blocks"] == [] and restore.back(facts((1, "self", "--------"), base=0x80), was)["blocks"] == [region(0x80, 8, zone="movable")]
 
 
 def test_what_is_as_it_was_is_left_alone():
-    now = facts((1, "self", 8))
+    now = facts((1, "self", "mmmmmmmm"))
     was = restore.before(copy.deepcopy(now), DECLARED)
-    assert not any(restore.back(now, DECLARED, was).values()) and restore.different(now, DECLARED, was) == []
+    assert not any(restore.back(now, was).values()) and restore.different(now, was) == []
+    # The same after a reboot that has put it elsewhere.
+    assert restore.different(facts((1, "self", "mmmmmmmm"), base=0x80), was) == []
 
 
-def test_another_declaration_than_then_is_refused():
-    with pytest.raises(Exception, match="declared 1 memory devices when the rollout began, and 2 now"):
-        restore.back(NONE, DECLARED, [{"there": False, "parts": 0}])
+@pytest.mark.parametrize("now", ["mmm-kk--", "--mmkk--", "mmmmkk--"])
+def test_other_blocks_or_zones_are_not_as_it_was(now):
+    was = restore.before(facts((1, "self", "mm--kk--")), DECLARED)
+    assert restore.different(facts((1, "self", now)), was) == ["0x1"]
+    found = restore.back(facts((1, "self", now)), was)["blocks"]
+    assert found[-2:] == [region(0x40, 2, zone="movable"), region(0x44, 2, zone="kernel")]
+    assert [int(entry["start"], 16) // BLOCK - 0x40 for entry in found[:-2]] == [number for number in (3, 2) if now[number] != "-"]
+
+
+def test_what_is_declared_by_now_does_not_count():
+    """A device that took another's place in the list was never the rollout's."""
+    was = restore.before(NONE, [DECLARED[0]])
+    now = facts((2, "self", "mmmmmmmm"))
+    assert not any(restore.back(now, was).values()) and restore.different(now, was) == []

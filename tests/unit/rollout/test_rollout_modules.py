@@ -256,19 +256,21 @@ def arguments_for_shards(journal):
 HOSTVARS = {name: {"ansible_host": name, "answer": [42], "groups": {"not": "sent"}, "role_path": "/no"} for name in "aef"}
 
 
-def test_each_worker_is_sent_its_hosts(journal, act, shards):
-    """The workers end at once: nothing comes back, which is no failure here, because the gate counts."""
-    answer = act("rollout_shards", shards(["cat", "/dev/null"], ["sh", "-c", "cat > /dev/null; exit 3"], environment={"A": "b"}), hostvars=HOSTVARS)
+def test_each_worker_is_sent_its_hosts(journal, act, shards, tmp_path):
+    """The workers end at once: nothing comes back, which is no failure here, because the gate counts. What was sent is not kept, so a worker copies it."""
+    top = pathlib.Path(journal.directory) / "shards"
+    copies = ["sh", "-c", "cat > /dev/null; cp -r \"$0\" \"$1\"", str(top / "1-1-0/data"), str(tmp_path / "sent")]
+    answer = act("rollout_shards", shards(copies, ["sh", "-c", "cat > /dev/null; exit 3"], environment={"A": "b"}), hostvars=HOSTVARS)
     assert (answer.get("failed"), answer["changed"]) == (None, True)
     assert [(shard["hosts"], shard["codes"][1], shard["entries"]) for shard in answer["shards"]] == [(["a", "f"], 0, 0), (["e"], 3, 0)]
-    top = pathlib.Path(journal.directory) / "shards"
     assert sorted(os.listdir(top)) == ["1-1-0", "1-1-1"]
     assert [shard["log"] for shard in answer["shards"]] == [str(top / name / "log") for name in ("1-1-0", "1-1-1")]
-    sent = json.loads((top / "1-1-0/data/inventory/hosts.json").read_text(encoding="utf-8"))["all"]["hosts"]
+    sent = json.loads((tmp_path / "sent/inventory/hosts.json").read_text(encoding="utf-8"))["all"]["hosts"]
     assert sent == {name: {"ansible_host": name, "answer": [42]} for name in "af"}
-    assert json.loads((top / "1-1-0/data/env/envvars").read_text(encoding="utf-8"))["A"] == "b"
+    assert json.loads((tmp_path / "sent/env/envvars").read_text(encoding="utf-8"))["A"] == "b"
     # a's journal goes along, so that the worker knows how far a is
-    assert (top / "1-1-0/data/journal/hosts/a.jsonl").read_bytes() == pathlib.Path(journal.path("a")).read_bytes()
+    assert (tmp_path / "sent/journal/hosts/a.jsonl").read_bytes() == pathlib.Path(journal.path("a")).read_bytes()
+    assert [sorted(os.listdir(top / name)) for name in ("1-1-0", "1-1-1")] == [["log", "result"]] * 2
 
 
 def test_what_a_worker_sends_back_is_in_the_journal(journal, act, shards, tmp_path):
@@ -292,10 +294,12 @@ def test_no_hosts_need_no_workers(journal, act, shards):
 
 
 @pytest.mark.parametrize("reboots, hosts, each", [(0, [["a", "f"], ["e"]], 0), (1, [["a", "e", "f"]], 1), (5, [["a", "f"], ["e"]], 2)])
-def test_how_many_hosts_may_reboot_at_once(journal, act, shards, reboots, hosts, each):
-    answer = act("rollout_shards", shards(["true"], ["true"], reboots=reboots), hostvars=HOSTVARS)
+def test_how_many_hosts_may_reboot_at_once(journal, act, shards, tmp_path, reboots, hosts, each):
+    sent = pathlib.Path(journal.directory) / "shards/1-1-0/data/env/extravars"
+    copies = ["sh", "-c", "cat > /dev/null; cp \"$0\" \"$1\"", str(sent), str(tmp_path / "sent")]
+    answer = act("rollout_shards", shards(copies, ["true"], reboots=reboots), hostvars=HOSTVARS)
     assert [shard["hosts"] for shard in answer["shards"]] == hosts
-    extra = json.loads((pathlib.Path(journal.directory) / "shards/1-1-0/data/env/extravars").read_text(encoding="utf-8"))
+    extra = json.loads((tmp_path / "sent").read_text(encoding="utf-8"))
     assert (extra["rollout_reboots"], extra["rollout_run"]) == (each, 1)
 
 

@@ -49,6 +49,8 @@ def test_domains_take_turns_and_are_never_whole_in_a_wave():
     (dict(sizes=[3]), "4 of 8 hosts are in no wave: e, f, g, h"),
     (dict(canaries=["a"], sizes=[{"group": "odd"}, "100%"]), "overlapping waves: a is in wave 1 and in wave 2"),
     (dict(sizes=[{"hosts": "b"}]), "not a list"),
+    (dict(sizes=[{"hosts": [["b"]]}]), "a wave names ..b.., not among"),
+    (dict(sizes=[{"group": ["odd"]}]), "group is ..odd.., not a name"),
 ])
 def test_mistakes(arguments, told):
     with pytest.raises(TestbedError, match=told):
@@ -71,3 +73,9 @@ def test_every_host_is_in_one_wave_or_it_is_refused(count, canaries, sizes, rack
         for rack in set(domains.values()):
             all_of_it = [host for host in hosts if domains[host] == rack]
             assert len(all_of_it) == 1 or set(all_of_it) - set(wave)
+
+
+@pytest.mark.parametrize("sizes", ["100%", 3, {"group": "odd"}, None])
+def test_waves_are_a_list(sizes):
+    with pytest.raises(TestbedError, match="rollout_waves: .* is not a list"):
+        waves.cut(HOSTS, 1, sizes, {})

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings, strategies
 
+from ansible_collections.memlab.testbed.plugins.filter.rehearsal_summary import rehearsal_summary
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import testbed_file, topology as declared
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
-from ansible_collections.memlab.testbed.plugins.module_utils.twin import archive, make, observe, observed, scale
+from ansible_collections.memlab.testbed.plugins.module_utils.twin import archive, carry_vars, make, observe, observed, scale
 from ansible_collections.memlab.testbed.tests.synthetic import topology
 from ansible_collections.memlab.testbed.tests.unit.twin.conftest import CAPTURES
 
@@ -380,3 +381,22 @@ def test_an_empty_tree_is_no_host(tmp_path, twin_of):
     with pytest.raises(TestbedError, match="^capture .*: the kernel has no memory blocks"):
         twin_of(tmp_path)
     assert Host(str(tmp_path)).live is False
+
+
+SITE = {"rollout_drain": "/srv/drain.yml", "rollout_undrain": "/srv/undrain.yml", "rollout_steps_from": "/srv/steps",
+        "rollout_workers": [{"command": ["ssh", "controller1"]}], "rollout_worker_environment": {"KUBECONFIG": "/etc/kube"}}
+
+
+def test_what_the_site_does_by_the_hosts_names_is_not_rehearsed():
+    known = dict(SITE, rollout_waves=["100%"], rollout_name="live", rollout_directory="/srv/journal")
+    assert carry_vars.run_vars(known, "/j") == {"rollout_waves": ["100%"], "rollout_directory": "/j"}
+    (twin,) = carry_vars.twin_hosts(["a"], {"a": dict(known, group_names=[])}, "/captures", further=["rollout_drain"])
+    assert twin["vars"] == {"rollout_waves": ["100%"]}
+
+
+def test_what_was_not_rehearsed_is_said():
+    hosts = [{"host": name, "guest": name, "has": "a", "memory_devices": [], "declared_from": "inventory", "scaled": [], "not_expressed": []} for name in "ab"]
+    hostvars = {"a": {"rollout_drain": "/srv/drain.yml"}, "b": {"rollout_drain": ""}, "localhost": {"rollout_workers": SITE["rollout_workers"]}}
+    text = rehearsal_summary(hosts, "rollout", "", hostvars, {})["text"]
+    assert text.count("not proved  drain hook (rollout_drain): not run") == 1 and text.count("other controllers (rollout_workers)") == 2
+    assert "rollout_drain" not in rehearsal_summary(hosts, "rollout", "", hostvars, {"rollout_drain": "/srv/for-twins.yml"})["text"]
