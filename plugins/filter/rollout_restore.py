@@ -11,7 +11,8 @@ version_added: "0.1.0"
 author:
   - memlab.testbed contributors (@memlab)
 description:
-  - Compares the memory devices that were declared then with what P(memlab.testbed.rollout_before#filter) said of them, and makes the lists for the modules that bring them back.
+  - Compares the memory devices that were declared then with what P(memlab.testbed.rollout_before#filter) said of them, and makes the lists for the
+    modules that bring them back.
   - Namespaces stay as they are.
 positional: before
 options:

@@ -280,7 +280,7 @@ def main():
     try:
         with session.changing(host, module.check_mode) as repaired:
             changed, reports, before, policy = system_ram.apply(host, module.params["devices"], module.check_mode, module.params["block_timeout"],
-                                                                 module.params["reboot_pending"])
+                                                                module.params["reboot_pending"])
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
     diff = {"before": {"devices": [system_ram.outline(report) for report in before]}, "after": {"devices": [system_ram.outline(report) for report in reports]}}

@@ -31,7 +31,8 @@ def twin_hosts(names, hostvars, directory, further=()):
 
 def left_out(name, hostvars, extra):
     """What of the site the rehearsal of a host does without, a list of ``(variable, what it is)``. :arg extra: the variables that the rehearsal is given."""
-    return [(key, what) for key, what in SITE.items() if key not in extra and any(hostvars[known].get(key) for known in (name, "localhost") if known in hostvars)]
+    places = [hostvars[known] for known in (name, "localhost") if known in hostvars]
+    return [(key, what) for key, what in SITE.items() if key not in extra and any(place.get(key) for place in places)]
 
 
 def run_vars(known, journal):

@@ -4,7 +4,8 @@
 """A host that is a directory: its machine is a JSON file, and what goes wrong with it stands beside it.
 
 ``machine.json``: release, parameters, blocks (id -> online), and ``log``, every change that was made to it.
-``faults.json``: step -> fail, vanish, die (the controller is killed in the middle of the step), or a number of seconds that the step lasts, which ``lasted.json`` then tells: from when to when.
+``faults.json``: step -> fail, vanish, die (the controller is killed in the middle of the step), or a number of seconds that the step
+lasts, which ``lasted.json`` then tells: from when to when.
 Each fault comes once, except ``always`` ones (``{"kernel": "fail always"}``).
 """
 from __future__ import annotations

@@ -58,8 +58,8 @@ def make_playbook(tmp_path, collection):
 
     def run(host, *arguments, **variables):
         (tmp_path / "hook/sitecustomize.py").write_text(HOOK % host.root)
-        inventory = {"all": {"hosts": {"cxlhost": dict({"ansible_connection": "local", "ansible_user": "root", "memory_devices": DEVICES,
-                                                         "ansible_python_interpreter": str(interpreter)}, **variables)}}}
+        known = {"ansible_connection": "local", "ansible_user": "root", "memory_devices": DEVICES, "ansible_python_interpreter": str(interpreter)}
+        inventory = {"all": {"hosts": {"cxlhost": dict(known, **variables)}}}
         (tmp_path / "hosts.json").write_text(json.dumps(inventory))
         environment = dict(os.environ, MEMLAB_CACHE=str(tmp_path / "cache"), ANSIBLE_CONFIG=str(collection / "ansible.cfg"), LC_ALL="C.UTF-8",
                            ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"))

@@ -17,7 +17,8 @@ BLOCK = 128 << 20
 
 def facts(*devices, base=0x40):
     """Each device: number, placement, and its 8 blocks in letters: m and k online in a zone, - offline."""
-    ranges = [{"device": "dax%d.0" % number, "start": (base * number + block) * BLOCK, "size": BLOCK, "blocks": 1, "state": "offline" if zone == "-" else "online",
+    ranges = [{"device": "dax%d.0" % number, "start": (base * number + block) * BLOCK, "size": BLOCK, "blocks": 1,
+               "state": "offline" if zone == "-" else "online",
                "zone": {"m": "Movable", "k": "Normal", "-": None}[zone]} for number, unused, zones in devices for block, zone in enumerate(zones)]
     return dict(NONE, ranges=ranges, devices=[
         {"name": "dax%d.0" % number, "mode": "system-ram", "intent": None, "placement": placement, "ranges": [{"start": base * number * BLOCK}],
