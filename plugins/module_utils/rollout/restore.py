@@ -53,7 +53,7 @@ def back(facts, saved):
                 # It was memory before, so what it holds since a reboot is what memory held.
                 device.update({"memmap": was["memmap"]}, **({"allow_data_loss": True} if entry.namespace else {}))
             found["devices"].append(device)
-            if was["online"] and now.get("mode"):
+            if was.get("online") and now.get("mode"):
                 found["blocks"] += _blocks(facts, entry, now.get("online") or [], was["online"])
     return found
 

@@ -45,6 +45,16 @@ def test_what_was_placed_elsewhere_is_placed_there_again():
     assert found["blocks"] == [region(0x40 + number, 1, state="offline") for number in range(7, 1, -1)] + [region(0x40, 2, zone="movable")]
 
 
+def test_what_was_no_memory_is_a_device_again():
+    before = facts((1, None, ""))
+    before["devices"][0]["mode"] = "devdax"
+    was = restore.before(before, DECLARED[:1])
+    assert was[0]["was"] == {"there": True, "mode": "devdax"}
+    found = restore.back(facts((1, "self", "mmmmmmmm")), was)
+    assert found == {"offline": [{"memory_devices": ["0x1"], "state": "offline"}], "absent": [], "regions": [],
+                     "devices": [{"memory_devices": ["0x1"], "mode": "devdax", "offline": True}], "blocks": []}
+
+
 def test_what_a_reboot_took_is_made_again():
     was = restore.before(facts((1, "self", "mmmmmmmm")), DECLARED)
     found = restore.back(NONE, was)
