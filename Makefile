@@ -40,7 +40,8 @@ build: $(VENV)/runtime.stamp ## the collection artifact, in the current director
 
 test: check sanity importer fleet molecule ## all tests
 
-check: lint docs changelog unit ## the fast tests
+check: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit lint docs changelog
 
 unit: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp
 	$(BIN)/pytest

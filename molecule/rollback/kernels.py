@@ -16,11 +16,10 @@ import subprocess
 import sys
 import tempfile
 
-# What a guest needs to boot from its disk, to be reached, to be guarded, and to have an NVDIMM as memory.
+# What a guest needs to boot from its disk, to be reached, and to be guarded.
 NEEDED = (
     "drivers/block/virtio_blk", "drivers/virtio/", "drivers/net/virtio_net", "drivers/net/net_failover", "net/core/failover",
     "drivers/watchdog/i6300esb", "drivers/watchdog/watchdog", "drivers/watchdog/softdog", "drivers/firmware/qemu_fw_cfg", "drivers/char/hw_random/",
-    "drivers/acpi/nfit/", "drivers/nvdimm/", "drivers/dax/",
     "fs/ext4/", "fs/jbd2/", "fs/mbcache", "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c",
 )
 
