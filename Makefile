@@ -46,7 +46,7 @@ check: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast t
 unit: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp
 	$(BIN)/pytest
 
-fleet: $(VENV)/dev.stamp $(VENV)/readers.stamp ## rollouts on simulated hosts
+fleet: $(VENV)/dev.stamp $(VENV)/readers.stamp ## rollouts and other playbooks on simulated hosts
 	$(BIN)/pytest tests/fleet
 
 explore: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast tests' generated cases, new ones each time
