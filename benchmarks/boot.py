@@ -22,6 +22,7 @@ import time
 
 import limits
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, image, keys, testbed_file, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import testbed_directory
@@ -125,7 +126,7 @@ def main():
     finally:
         for machine in (tuned, stock):
             machine.stop()
-        shutil.rmtree(testbed_directory(TESTBED), ignore_errors=True)
+        directories.remove(testbed_directory(TESTBED))
     medians = {name: statistics.median(values) for name, values in figures.items()}
     print("median: " + ", ".join("%s %.1f s" % item for item in medians.items()))
     print("cold / vng = %.2f, warm / vng = %.2f" % (medians["cold"] / medians["vng"], medians["warm"] / medians["vng"]))

@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import sys
 import boot
 import limits
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, image, testbed_file
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import testbed_directory
@@ -73,7 +73,7 @@ def main():
     finally:
         for machine in machines.values():
             machine.stop()
-        shutil.rmtree(testbed_directory(TESTBED), ignore_errors=True)
+        directories.remove(testbed_directory(TESTBED))
     medians = {name: statistics.median(values) for name, values in figures.items()}
     print("median: stock %.1f s; testbed / stock = %.2f" % (medians["stock"], medians["testbed"] / medians["stock"]))
     held = limits.Limits()

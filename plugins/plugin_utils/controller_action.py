@@ -4,6 +4,8 @@
 """Actions that are all there is of their module: they run on the controller, and the module is its documentation."""
 from __future__ import annotations
 
+import abc
+
 import yaml
 from ansible.plugins.action import ActionBase
 
@@ -28,9 +30,9 @@ class ControllerAction(ActionBase):
             result.update(exc.fail_arguments(), failed=True)
         return result
 
+    @abc.abstractmethod
     def act(self, asked, task_vars):
         """What the task returns. :arg asked: the options, defaults filled in. Raises :class:`TestbedError`."""
-        raise NotImplementedError
 
 
 def specification(options):

@@ -16,6 +16,7 @@ import time
 import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import shards
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 
@@ -93,18 +94,14 @@ def test_a_lost_worker_is_what_its_hosts_are(sharded):
 def test_workers_that_outlive_their_controller_are_waited_for(sharded):
     made, workers = sharded(2, rollout_waves=["100%"], rollout_canaries=0)
     made.write("host0001", "faults", {"devices": 20})
-    deadline = time.monotonic() + 120
     with made.start("rollout", **workers) as run:
-        while not made.machine("host0001")["log"]:
-            assert run.poll() is None and time.monotonic() < deadline
-            time.sleep(0.2)
+        Host().wait_until(lambda: made.machine("host0001")["log"] or run.poll() is not None, "host0001 at work", 120, 0.2)
+        assert run.poll() is None
         run.kill()
     code, output = made.play("rollout", **workers)
     assert code == 2 and "workers of an earlier run are still at work on its hosts" in output and "Traceback" not in output, output
     # Its workers finish what they had begun, and the next run finds it done.
-    while list(made.directory.glob("cache/rollouts/simulated/shards/*/processes.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    Host().wait_until(lambda: not list(made.directory.glob("cache/rollouts/simulated/shards/*/processes.json")), "the workers' end", 120, 0.2)
     code, output = made.play("rollout", **workers)
     assert code == 0, output
     assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["verified"] * 2

@@ -13,6 +13,7 @@ import pathlib
 import re
 import shutil
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import grub, systemd_boot
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
@@ -160,7 +161,7 @@ class SystemdHost(LoaderHost):
         for name in self.listdir(self.place + "/loader/entries"):
             if name.startswith(MACHINE):
                 os.unlink(self.path("%s/loader/entries/%s" % (self.place, name)))
-        shutil.rmtree(self.path("%s/%s" % (self.place, MACHINE)), ignore_errors=True)
+        directories.remove(self.path("%s/%s" % (self.place, MACHINE)))
         for release in self.releases():
             where = "/%s/%s" % (MACHINE, release)
             self.put("%s%s/initrd.img-%s" % (self.place, where, release), "initrd")

@@ -15,18 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import tools
+from ansible_collections.memlab.testbed.tests.synthetic.builder import BUILDER
 
-# mmdebstrap's least: an archive with a kernel, an initrd and what dpkg knows. It counts its runs.
-BUILDER = """
-for archive; do :; done
-echo run >> {0}/runs
-tree=$(mktemp -d -p {0})
-mkdir -p "$tree/boot" "$tree/var/lib/dpkg"
-echo kernel > "$tree/boot/vmlinuz-6.12"
-echo initrd > "$tree/boot/initrd.img-6.12"
-printf 'Package: udev\\nVersion: 257-1\\n' > "$tree/var/lib/dpkg/status"
-tar --create --file "$archive" --directory "$tree" .
-"""
 SMALL = {"tuned": False, "disk_size": "16M"}
 
 

@@ -16,6 +16,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import sign
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import guest_tree, image, process
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.tests.synthetic.builder import BUILDER
 
 G = 1 << 30
 Usage = collections.namedtuple("Usage", "total used free")
@@ -185,16 +186,7 @@ def test_an_image_that_is_there_is_used(cache, instead):
 
 def test_the_second_of_two_builds_waits_and_uses_the_first_s(cache, instead, tmp_path):
     """Both run at once, in processes of their own; the builder writes an image's least and counts its runs."""
-    instead("mmdebstrap", """
-for archive; do :; done
-echo run >> {0}
-tree=$(mktemp -d -p {1})
-mkdir -p "$tree/boot" "$tree/var/lib/dpkg"
-echo kernel > "$tree/boot/vmlinuz-6.12"
-echo initrd > "$tree/boot/initrd.img-6.12"
-printf 'Package: udev\\nVersion: 257-1\\n' > "$tree/var/lib/dpkg/status"
-tar --create --file "$archive" --directory "$tree" .
-""".format(shlex.quote(str(tmp_path / "runs")), shlex.quote(str(tmp_path))))
+    instead("mmdebstrap", BUILDER.format(shlex.quote(str(tmp_path))))
     script = """
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
