@@ -48,12 +48,14 @@ def main():
                 if name == "warm":
                     run("down", environment)
                 figures[name], text = run("pipeline", environment)
-                print("%s: %.1f s; tasks per host: %s" % (name, figures[name], tasks(text)), flush=True)
+                counted = tasks(text)
+                print("%s: %.1f s; tasks per host: %s" % (name, figures[name], counted), flush=True)
         finally:
             run("down", environment)
     held = limits.Limits()
     held.at_most(360, figures["fresh"], "fresh:", "%.1f s")
     held.at_most(100, figures["warm"], "prepared:", "%.1f s")
+    held.at_most(25, max(count for host, count in counted.items() if host != "localhost"), "tasks per host:", "%d")
     return held.exit_code()
 
 

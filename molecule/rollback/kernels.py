@@ -1,10 +1,11 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Packages of kernels, good and bad, without a compiler: Debian's own real-time kernel with a few of its modules, under its name and under others.
+"""Packages of kernels, good and bad, without a compiler: Debian's own kernels with a few of their modules, under their names and under others.
 
-Usage: kernels.py DIRECTORY. Writes good.deb, panics.deb, hangs.deb and other.deb there, and kernels.json with the release of each. The kernel comes from
-the package that apt takes linux-image-rt-amd64 for, so the machine this runs on has to be of the guests' suite.
+Usage: kernels.py DIRECTORY [NAME...]. Writes NAME.deb for each name there, and kernels.json with the release of each. newer is the kernel of Debian's
+backports, all others (good, panics, hangs, other; these four without a NAME) are the real-time kernel. apt fetches them, so the machine this runs on has to be
+of the guests' suite.
 """
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ NEEDED = (
     "drivers/block/virtio_blk", "drivers/virtio/", "drivers/net/virtio_net", "drivers/net/net_failover", "net/core/failover",
     "drivers/watchdog/i6300esb", "drivers/watchdog/watchdog", "drivers/watchdog/softdog", "drivers/firmware/qemu_fw_cfg", "drivers/char/hw_random/",
     "fs/ext4/", "fs/jbd2/", "fs/mbcache", "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c",
+    # and to have an NVDIMM as memory
+    "drivers/acpi/nfit/", "drivers/nvdimm/", "drivers/dax/",
 )
 
 SCRIPTS = {
@@ -61,9 +64,10 @@ def run(*argv, **options):
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, **options).stdout
 
 
-def unpack(directory):
-    """Fetch and unpack the kernel. Returns its release."""
-    name = re.search(r"^ *Depends: (linux-image-\S+)$", run("apt-cache", "depends", "linux-image-rt-amd64"), re.MULTILINE).group(1)
+def unpack(directory, kernel, version):
+    """Fetch and unpack the kernel that a package depends on. Returns its release. :arg version: a pattern that the package's version matches."""
+    name = next(re.search(r"^Depends: (linux-image-\S+)", record, re.MULTILINE).group(1) for record in run("apt-cache", "show", kernel).split("\n\n")
+                if re.search("^Version: .*%s" % version, record, re.MULTILINE))
     run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name, cwd=directory)
     archive = next(directory.glob("*.deb"))
     run("dpkg-deb", "--extract", str(archive), str(directory / "all"))
@@ -101,14 +105,17 @@ def package(source, real, release, fault, target):
 
 
 def main():
-    target = pathlib.Path(sys.argv[1])
+    target, names = pathlib.Path(sys.argv[1]), sys.argv[2:] or ["good", *FAULTS]
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target) as temporary:
-        source = pathlib.Path(temporary)
-        real = unpack(source)
-        releases = {"good": real, **{name: "%s-%s" % (real.partition("-rt")[0], name) for name in FAULTS}}
-        for name, release in releases.items():
-            package(source / "all", real, release, FAULTS.get(name), target / (name + ".deb"))
+    releases = {}
+    for kernel, version, those in (("linux-image-amd64", "~bpo", {"newer"}), ("linux-image-rt-amd64", "", {"good", *FAULTS})):
+        wanted = those.intersection(names)
+        with tempfile.TemporaryDirectory(dir=target) as temporary:
+            source = pathlib.Path(temporary)
+            real = unpack(source, kernel, version) if wanted else None
+            for name in wanted:
+                releases[name] = "%s-%s" % (real.partition("-rt")[0], name) if name in FAULTS else real
+                package(source / "all", real, releases[name], FAULTS.get(name), target / (name + ".deb"))
     (target / "kernels.json").write_text(json.dumps(releases), encoding="ascii")
 
 

@@ -11,10 +11,11 @@ import tempfile
 import threading
 import time
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import artifact
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.progress import sentence
 
@@ -65,8 +66,8 @@ class ActionModule(ActionBase):
                 with open(path, encoding="utf-8") as stream:
                     return json.load(stream)
             return json.loads(self._low_level_execute_command("cat %s" % shlex.quote(path))["stdout"])
-        except (OSError, ValueError):
-            return None
+        except (OSError, ValueError, AnsibleError):
+            return None  # the builder is asked again, and the module itself says what is wrong
 
     def _bring(self, found, manifest):
         """The artifact as the controller has it, fetched from the builder unless it is here."""
@@ -83,5 +84,7 @@ class ActionModule(ActionBase):
                         raise AnsibleActionFail("%s did not come from the builder as it is there" % name)
                 with open(os.path.join(stage, "manifest.json"), "w", encoding="utf-8") as stream:
                     json.dump(manifest, stream, indent=1, sort_keys=True)
+                # one that is damaged is there, too
+                directories.remove(place)
                 os.rename(stage, place)
         return artifact.answer(found["key"], manifest)

@@ -23,6 +23,7 @@ class ActionModule(ControllerAction):
     DOCUMENTATION = rollout_plan.DOCUMENTATION
 
     def act(self, asked, task_vars):
+        asked["preview"] = asked["preview"] or self._task.check_mode
         try:
             if asked["cut_by_limit"]:
                 raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
@@ -42,19 +43,19 @@ class ActionModule(ControllerAction):
             domains = settings.domains(asked["domain"], {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts})
         cut = waves.cut(hosts, asked["canaries"], asked["waves"], task_vars["groups"], domains, asked["domain_limit"])
         self._lock(journal, asked)
-        return self._taken(journal, asked, plan.begin(journal, asked["name"], cut, dict(asked["content"], steps=asked["steps"])), limit)
+        return self._taken(asked, plan.begin(journal, asked["name"], cut, dict(asked["content"], steps=asked["steps"])), limit)
 
     def _back(self, journal, asked, task_vars):
         limit = settings.limit(asked["limit"])
         self._lock(journal, asked)
-        return self._taken(journal, asked, plan.back(journal, asked["name"]), limit)
+        return self._taken(asked, plan.back(journal, asked["name"]), limit)
 
     def _lock(self, journal, asked):
         if not asked["preview"]:
             lock.take(journal.directory, os.getppid(), "rollout %s" % asked["name"])
             shards.take_over(journal)
 
-    def _taken(self, journal, asked, found, limit):
+    def _taken(self, asked, found, limit):
         order, serial = [], []
         for number, hosts in enumerate(found["waves"], 1):
             order += [gate_name(number), *hosts]

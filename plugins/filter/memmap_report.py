@@ -52,20 +52,11 @@ _value:
   type: dict
 """
 
-from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
-from ansible_collections.memlab.testbed.plugins.module_utils.report.rows import report
-
-
-def memmap_report(hosts, hostvars, variable="memory_devices"):
-    found = {}
-    for host in hosts:
-        known = hostvars[host]
-        found[str(host)] = (plain(known.get("ansible_facts", {}).get("memmap")), plain(known.get(variable)))
-    return report(found)
+from ansible_collections.memlab.testbed.plugins.module_utils.report.rows import of_hosts
 
 
 class FilterModule(object):
     """The filter of this file."""
 
     def filters(self):
-        return {"memmap_report": memmap_report}
+        return {"memmap_report": of_hosts}

@@ -14,7 +14,7 @@ description:
   - Says of each declared memory device whether it is there, what mode it is in, where its memmap lies, and which of its blocks are online in which zone.
   - The declaration is kept with it, because a host may declare something else when it is brought back.
   - M(memlab.testbed.rollout_journal) keeps it, P(memlab.testbed.rollout_restore#filter) makes of it what brings the devices back.
-positional: devices
+positional: devices, allow_data_loss
 options:
   _input:
     description: C(ansible_facts.memmap), as M(memlab.testbed.memmap_facts) returns it.
@@ -25,6 +25,10 @@ options:
     type: list
     elements: dict
     required: true
+  allow_data_loss:
+    description: Whether what persistent memory holds may be lost on the way back, too, where an entry does not say it itself.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -47,9 +51,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import restore
 
 
-def rollout_before(facts, devices):
+def rollout_before(facts, devices, allow_data_loss=False):
     try:
-        return restore.before(plain(facts), plain(devices))
+        return restore.before(plain(facts), plain(devices), allow_data_loss)
     except TestbedError as exc:
         raise AnsibleFilterError(str(exc))
 

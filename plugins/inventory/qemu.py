@@ -300,8 +300,8 @@ import shlex
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import testbed_file
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory, testbed_directory
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import keys, testbed_file
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 
@@ -333,13 +333,12 @@ class InventoryModule(BaseInventoryPlugin):
 
 def host_variables(testbed, guest):
     """How to reach a guest, and what it was declared to be."""
-    directory = testbed_directory(testbed.name)
-    options = ["UserKnownHostsFile=" + os.path.join(directory, "known_hosts"), "StrictHostKeyChecking=yes", "IdentitiesOnly=yes",
-               "HostKeyAlias=%s-%s" % (testbed.name, guest.name)]
+    options = ["UserKnownHostsFile=" + keys.known_hosts(testbed.name), "StrictHostKeyChecking=yes", "IdentitiesOnly=yes",
+               "HostKeyAlias=" + keys.alias(testbed.name, guest.name)]
     variables = {
         "ansible_host": "127.0.0.1",
         "ansible_user": "root",
-        "ansible_ssh_private_key_file": os.path.join(directory, "id_ed25519"),
+        "ansible_ssh_private_key_file": keys.user_key(testbed.name),
         "ansible_ssh_common_args": " ".join("-o " + shlex.quote(option) for option in options),
         "ansible_python_interpreter": "/usr/bin/python3",
         "memlab_testbed": testbed.name,

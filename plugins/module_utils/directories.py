@@ -22,6 +22,15 @@ def remove(path):
         raise TestbedError("cannot remove %s (%s)" % (exc.filename or path, errno_name(exc.errno)), remedy="remove %s, and run again" % path)
 
 
+def remove_after(failure, path):
+    """:func:`remove` on the way out of something that failed already: its own error stands, and has what stays in its details."""
+    try:
+        remove(path)
+    except TestbedError as left:
+        if isinstance(failure, TestbedError):
+            failure.details.append(left.summary)
+
+
 @contextlib.contextmanager
 def fresh(path):
     """An empty directory for the length of a ``with`` block, for whoever holds the lock that its name belongs to.
@@ -34,10 +43,6 @@ def fresh(path):
     try:
         yield path
     except BaseException as exc:
-        try:
-            remove(path)
-        except TestbedError as left:
-            if isinstance(exc, TestbedError):
-                exc.details.append(left.summary)
+        remove_after(exc, path)
         raise
     remove(path)

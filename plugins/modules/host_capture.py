@@ -63,7 +63,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.memlab.testbed.plugins.module_utils.capture import store
+from ansible_collections.memlab.testbed.plugins.module_utils import store
 from ansible_collections.memlab.testbed.plugins.module_utils.capture.recording import record
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host

@@ -49,7 +49,7 @@ options:
   watchdog:
     description: Seconds that the watchdog waits before it resets the host.
     type: int
-    default: 60
+    default: 120
   deadline:
     description: Seconds after its start at which a boot that is not accepted yet ends in a reboot.
     type: int
@@ -161,7 +161,7 @@ def main():
             "packages": {"type": "list", "elements": "dict", "default": []},
             "directory": {"type": "path"},
             "parameters": {"type": "list", "elements": "str", "default": []},
-            "watchdog": {"type": "int", "default": 60},
+            "watchdog": {"type": "int", "default": 120},
             "deadline": {"type": "int", "default": 900},
             "kexec": {"type": "bool", "default": False},
             "keep": {"type": "int"},

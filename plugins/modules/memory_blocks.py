@@ -167,6 +167,26 @@ devices:
       type: list
       elements: str
       returned: when given
+    namespace:
+      description: The namespace that the task named.
+      type: str
+      returned: when given
+    soft_reserved:
+      description: The soft-reserved range that the task named.
+      type: str
+      returned: when given
+    node:
+      description: The node that the task named.
+      type: int
+      returned: when given
+    start:
+      description: The physical address that the task named.
+      type: str
+      returned: when given
+    size:
+      description: Bytes of the range at RV(devices[].start).
+      type: int
+      returned: when given
     blocks:
       description: Memory blocks there are.
       type: int

@@ -65,14 +65,14 @@ EXAMPLES = r"""
 RETURN = r"""
 passed:
   description: Whether the next wave may start.
-  returned: with O(state=closed)
+  returned: with O(state=closed) and O(state=ended)
   type: bool
 message:
   description: What became of the hosts, in a line.
-  returned: with O(state=closed)
+  returned: with O(state=closed) and O(state=ended)
   type: str
 verdict:
   description: Names of the hosts that are C(good), C(failed), C(unreachable) and C(rolled_back), and how many are C(bad).
-  returned: with O(state=closed)
+  returned: with O(state=closed) and O(state=ended)
   type: dict
 """

@@ -12,7 +12,6 @@ version_added: "0.1.0"
 description:
   - Keeps a file on the host that says which rollout it belongs to, so that a second controller is refused wherever it runs.
   - The claim outlives reboots, and stays when a rollout stops halfway. The same rollout may claim again.
-  - Says how much room there is for a kernel, too.
 options:
   state:
     description: V(looked) changes nothing. V(claimed) and V(released) are for the rollout of that O(id).
@@ -67,14 +66,6 @@ release:
   description: Release of the running kernel.
   returned: success
   type: str
-boot_free:
-  description: Free bytes on the file system of C(/boot).
-  returned: success
-  type: int
-boot_needed:
-  description: Bytes that the running kernel's files take in C(/boot), and so, about, what another kernel takes.
-  returned: success
-  type: int
 """
 
 import os
@@ -105,11 +96,10 @@ def main():
         elif asked["state"] == "released":
             changed = claim.release(host, asked["path"], asked["id"], module.check_mode)
         found = claim.look(host, asked["path"])
-        free, needed = claim.boot_room(host, os.uname().release)
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
     module.exit_json(changed=changed, claim=found, claimed=found is not None and found["id"] == asked["id"],
-                     release=os.uname().release, boot_free=free, boot_needed=needed)
+                     release=os.uname().release)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,9 @@ attributes:
   diff_mode:
     support: none
   idempotent:
-    support: full
+    support: none
+    details:
+      - Each run of a rollout is an entry of its own in the journal.
   platform:
     platforms: linux
 """
@@ -132,6 +134,25 @@ serial:
   returned: with O(state=opened) and O(state=back)
   type: list
   elements: int
+hosts:
+  description: Hosts of all waves, of which each has to be the rollout's. Without any in a preview.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+gates:
+  description: The controller's own hosts, one for each wave.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+repair:
+  description: Hosts that an earlier run left midway, headed by a host of the controller's own.
+  returned: with O(state=opened) and O(state=back)
+  type: list
+  elements: str
+limit:
+  description: How many bad hosts the run bears.
+  returned: with O(state=opened) and O(state=back)
+  type: int
 todo:
   description: Hosts that are not done.
   returned: with O(state=opened) and O(state=back)

@@ -201,6 +201,15 @@ def failing(name, value, node):
     return seen
 
 
+def placed(name, value, node):
+    """The device as memory, all of its blocks online: how it looks, and what the node misses more than before."""
+    before = missing_pages(node)
+    wrong = [error for error in (knob(name, value), bind(name)) if error]
+    wrong += [error for error in [state(block, "online_movable") for block in blocks(name)] if error]
+    found = look(name, node)
+    return dict(found, wrong=wrong, more=found["missing"] - before)
+
+
 def failing_add(name, value, first, step, most):
     """Binding, with the N-th slab allocation of the task failing (Documentation/fault-injection/fault-injection.rst, fail-nth), for N from ``first`` on by
     ``step`` until no allocation is left to fail. Returns for each N: the errno's name, and what is left of a bind that failed or missing of one that did not.

@@ -84,5 +84,5 @@ def lab(controller, tmp_path):
     for entry in made:
         done = entry.down()
         left = entry.processes()
-        shutil.rmtree(paths.testbed_directory(entry.name), ignore_errors=True)
+        shutil.rmtree(paths.testbed_directory(entry.name))
         assert (done.code, left) == (0, []), done.output

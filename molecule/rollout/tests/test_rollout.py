@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One rollout's way: a canary that panics, one whose kernel cannot have its memory, one that its site refuses, a host that vanishes in wave two,
-a controller that is killed, all good, all brought back.
+a controller that is killed, all good, all brought back. What is good brings the canary another kernel and a memmap that its old one cannot have.
 
 The tests build on each other, in their order. What they say of a host, its own /sys says.
 """
@@ -46,7 +46,8 @@ def own_directory(tmp_path_factory):
 def the_kernels(tmp_path_factory):
     """Name to (path, release) of kernels for node1, good and bad."""
     place = tmp_path_factory.mktemp("kernels")
-    subprocess.run([sys.executable, str(pathlib.Path(__file__).parents[2] / "rollback" / "kernels.py"), str(place)], check=True)
+    subprocess.run([sys.executable, str(pathlib.Path(__file__).parents[2] / "rollback" / "kernels.py"), str(place), "good", "panics", "newer"],
+                   check=True)
     releases = json.loads((place / "kernels.json").read_text(encoding="ascii"))
     return {name: (str(place / (name + ".deb")), release) for name, release in releases.items()}
 
@@ -87,6 +88,11 @@ def added(before, now):
 def on_canary(path):
     """Kernel packages for node1 only: the others do not boot from disks of their own."""
     return "{{ [%r] if inventory_hostname == 'node1' else [] }}" % path
+
+
+def wanted(kernels):
+    """What the rollout brings, from wave two on: it is good then."""
+    return {"rollout_kernel_packages": on_canary(kernels["newer"][0]), "canary_memmap": "device"}
 
 
 def boot_loader(open_guest):
@@ -135,19 +141,20 @@ def test_a_canary_that_its_site_refuses_is_brought_back_and_stops_all(rollout, m
     assert [events(directory, node) for node in NODES[1:]] == [[], [], []]
 
 
-def test_a_host_that_vanishes_in_wave_two_stops_all_and_the_other_one_finishes(rollout, machines, first, directory):
-    done = rollout(vanishing="node3")
+def test_a_host_that_vanishes_in_wave_two_stops_all_and_the_other_one_finishes(rollout, machines, first, directory, kernels):
+    done = rollout(vanishing="node3", **wanted(kernels))
     assert done.code != 0 and "unreachable: node3" in done.output, done.output
     found = machines(["node1", "node2", "node4"])
     assert [added(first[node], found[node]) for node in ("node1", "node2")] == [ADDED["node1"], ADDED["node2"]]
+    assert (found["node1"]["kernel"], found["node2"]["kernel"]) == (kernels["newer"][1], first["node2"]["kernel"])
     assert found["node4"] == first["node4"] and events(directory, "node4") == []
     assert [entry["event"] for entry in events(directory, "node3")][-1] == "begun"
 
 
-def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, rollout, machines, first, directory):
+def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, rollout, machines, first, directory, kernels):
     done = controller.play("memlab.testbed.testbed_up")
     assert done.code == 0, done.output
-    variables = json.dumps(dict(SETTINGS, rollout_directory=str(directory)))
+    variables = json.dumps(dict(SETTINGS, rollout_directory=str(directory), **wanted(kernels)))
     process = controller.start("ansible-playbook", "-i", os.environ["MEMLAB_TESTBED"], "memlab.testbed.rollout", "-e", variables)
     deadline = time.monotonic() + 600
     while "devices" not in [entry.get("step") for entry in events(directory, "node3")]:
@@ -155,7 +162,7 @@ def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, roll
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    done = rollout()
+    done = rollout(**wanted(kernels))
     assert done.code == 0, done.output
     found = machines()
     assert {node: added(first[node], found[node]) for node in NODES} == ADDED
@@ -163,10 +170,21 @@ def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, roll
     assert "undone" in [entry["event"] for entry in events(directory, "node3")]
 
 
-def test_all_of_it_is_brought_back(rollout, machines, first, open_guest):
+def test_the_canary_has_its_memmap_where_its_old_kernel_cannot_put_it(controller, kernels, machines):
+    assert machines(["node1"])["node1"]["kernel"] == kernels["newer"][1]
+    state = controller.state("node1")
+    pages = state["block_size"] // state["page_size"]
+    hosted = [block["self_hosted"][0] for block in state["blocks"].values() if block["state"] == "online" and block["nodes"] == [1]]
+    assert hosted == [pages // 64] * ADDED["node1"][0]
+
+
+def test_all_of_it_is_brought_back(rollout, machines, first, open_guest, untouched, kernels):
     done = rollout("rollback")
     assert done.code == 0, done.output
     found = machines()
     # the namespace was there before, as a device and not as memory
     assert [added(first[node], found[node]) for node in NODES] == [(0, 1), (0, 0), (0, 0), (0, 0)]
+    assert [found[node]["kernel"] for node in NODES] == [first[node]["kernel"] for node in NODES]
+    assert boot_loader(open_guest) == untouched and kernels["newer"][1] not in open_guest("node1").shell("ls /boot /lib/modules")
+    assert "memmap_on_memory" not in open_guest("node1").shell("cat /proc/cmdline")
     assert [open_guest(node).shell("ls /var/lib/memlab").split() for node in NODES] == [[]] * 4

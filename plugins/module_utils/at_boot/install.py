@@ -10,7 +10,8 @@ import os
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import bundle, declared_file, hold, units
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.boot.files import put
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 # declared: declared_file.Declared; python: the interpreter's path; timeout: seconds that the service may take
 Settings = collections.namedtuple("Settings", "declared python timeout")
@@ -63,7 +64,7 @@ def _change(host, stale, wanted, present, relink):
                 host.run(["systemctl", "disable", "--now", "--quiet", unit])
         hold.release(host)
     for path in stale:
-        _put(host, path, wanted.get(path))
+        put(host, path, wanted.get(path))
     for directory in DIRECTORIES:
         with contextlib.suppress(OSError):
             os.rmdir(host.path(directory))
@@ -94,22 +95,3 @@ def _shown(found, links):
     texts = {path: "%d bytes\n" % len(content) if path == units.PROGRAM else content.decode("utf-8", "replace") for path, content in found.items()}
     texts.update(("%s/%s.wants/%s" % (units.SYSTEM, units.WANTED[unit], unit), "enabled\n") for unit in links)
     return texts
-
-
-def _put(host, place, content):
-    """Replace the file in one step; ``None`` removes it."""
-    real = host.path(place)
-    try:
-        if content is None:
-            os.unlink(real)
-            return
-        os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
-        new = real + ".new"  # no name that systemd, modprobe or the service reads
-        with open(new, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(new, 0o644)
-        os.replace(new, real)
-    except OSError as exc:
-        raise TestbedError("cannot %s %s (%s)" % ("remove" if content is None else "write", place, errno_name(exc.errno)))

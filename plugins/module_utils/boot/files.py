@@ -10,7 +10,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 
 def put(host, place, text, mode=0o644):
-    """Replace a file in one step; ``None`` removes it. Returns whether it was not so already. Raises :class:`TestbedError`."""
+    """Replace a file in one step; ``None`` removes it. :arg text: or bytes. Returns whether it was not so already. Raises :class:`TestbedError`."""
     real = host.path(place)
     try:
         if text is None:
@@ -18,7 +18,7 @@ def put(host, place, text, mode=0o644):
                 return False
             os.unlink(real)
             return True
-        data = text.encode("utf-8")
+        data = text if isinstance(text, bytes) else text.encode("utf-8")
         if os.path.isfile(real) and host.read_bytes(place) == data and os.stat(real).st_mode & 0o777 == mode:
             return False
         os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
@@ -37,7 +37,7 @@ def put(host, place, text, mode=0o644):
             os.close(directory)
         return True
     except OSError as exc:
-        raise TestbedError("cannot write %s (%s)" % (place, errno_name(exc.errno)))
+        raise TestbedError("cannot %s %s (%s)" % ("remove" if text is None else "write", place, errno_name(exc.errno)))
 
 
 def link(host, place, target):

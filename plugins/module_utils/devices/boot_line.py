@@ -8,11 +8,11 @@ sources ``/etc/default/grub.d/*.cfg``, and GRUB's own script language, in which 
 """
 from __future__ import annotations
 
-import os
 import re
 
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import files
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
-from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 DIRECTORY = "/etc/default/grub.d"
 CONFIGURATION = "/boot/grub/grub.cfg"
@@ -139,7 +139,7 @@ def update_tool(host):
 
 
 def _change(host, place, before, after, parameters):
-    _put(host, place, after)
+    files.put(host, place, after)
     try:
         host.run(["update-grub"], timeout=300)
         entries = configured(host)
@@ -150,26 +150,6 @@ def _change(host, place, before, after, parameters):
             raise TestbedError("update-grub ended well, but not every Linux entry of %s has %s" % (CONFIGURATION, " ".join(missing)),
                                remedy="see whether %s is read: grub-mkconfig has to source %s/*.cfg" % (place, DIRECTORY))
     except (TestbedError, signals.Interrupt) as exc:
-        _put(host, place, before)
+        files.put(host, place, before)
         exc.details = exc.details + ["%s was put back as it was" % place]
         raise exc
-
-
-def _put(host, place, text):
-    """Replace the file in one step; ``None`` removes it."""
-    real = host.path(place)
-    try:
-        if text is None:
-            if os.path.exists(real):
-                os.unlink(real)
-            return
-        os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
-        new = real + ".new"  # grub-mkconfig reads *.cfg only
-        with open(new, "w", encoding="ascii") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(new, 0o644)
-        os.replace(new, real)
-    except OSError as exc:
-        raise TestbedError("cannot write %s (%s)" % (place, errno_name(exc.errno)))

@@ -15,9 +15,11 @@ import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY, block_size, read_blocks
 
 BLOCK = "/sys/class/block"
+NVMET = "/sys/kernel/config/nvmet/subsystems"
+SCSI_TARGETS = "/sys/kernel/config/target/core"
 PAGE = 4096
 SAMPLES = 4096
 
@@ -74,20 +76,28 @@ def refuse_loss(host, device, who, allow=False, doing="change"):
     return [finding.text for finding in found]
 
 
+def refuse_use(host, device, who, doing):
+    """For what this call has just made or enabled and is about to take back: nobody may have begun to use it. Raises :class:`TestbedError`."""
+    lines = ["found: %s" % finding.text for finding in look(host, device) if finding.in_use]
+    if lines:
+        raise TestbedError("will not %s %s: it is in use by now" % (doing, who), details=lines, remedy="it stays as this call has made it")
+
+
 # block devices
 
 
 def _block(host, name, raw):
     parts = [entry for entry in host.listdir("%s/%s" % (BLOCK, name)) if host.exists("%s/%s/%s/partition" % (BLOCK, name, entry))]
     names = [name] + parts
-    used = _uses(host, names)
-    if not used and host.is_claimed("/dev/" + name):
-        used = ["the kernel, which holds %s for one user alone" % name]
-    found = [Finding("in use by %s" % text, True) for text in used]
     held = [Finding(text, False) for entry in names for text in signatures(host, "/dev/" + entry, "" if entry == name else " in partition %s" % entry)]
     if raw:
         held += [Finding("an info block of mode %s" % mode, False) for mode in info_blocks(host, "/dev/" + name)]
-    return found + (held or _samples(host, name, nvdimm.number(host, "%s/%s/size" % (BLOCK, name)), 512, False))
+    held = held or _samples(host, name, nvdimm.number(host, "%s/%s/size" % (BLOCK, name)), 512, False)
+    # The last look, because reading takes its time.
+    used = _uses(host, names)
+    if not used and host.is_claimed("/dev/" + name):
+        used = ["the kernel, which holds %s for one user alone" % name]
+    return [Finding("in use by %s" % text, True) for text in used] + held
 
 
 def signatures(host, path, where=""):
@@ -138,6 +148,7 @@ def _uses(host, names):
         text = host.read_optional("%s/%s/dev" % (BLOCK, name))
         if text:
             numbers[text] = name
+    devices = [("block", text) for text in numbers]
     found = ["a file system mounted on %s" % place for place in mounts(host, numbers)]
     for line in (host.read_optional("/proc/swaps") or "").splitlines()[1:]:
         if os.path.basename(line.split()[0]) in names:
@@ -147,9 +158,25 @@ def _uses(host, names):
             found.append("the device %s on %s" % (host.read_optional("%s/%s/dm/name" % (BLOCK, holder)) or holder, name))
     for name in host.listdir(BLOCK):
         backing = host.read_optional("%s/%s/loop/backing_file" % (BLOCK, name))
-        if backing and os.path.dirname(backing) == "/dev" and os.path.basename(backing) in names:
+        if backing and (os.path.dirname(backing) == "/dev" and os.path.basename(backing) in names or host.device_number(backing) in devices):
             found.append("the loop device %s" % name)
-    return found + _users(host, [("block", text) for text in numbers])
+    return found + _exports(host, devices) + _users(host, devices)
+
+
+def _exports(host, devices):
+    """Kernel targets that serve a device to other machines: they have no process, and nvmet does not claim the device either."""
+    found = []
+    for subsystem in host.listdir(NVMET):
+        for number in host.listdir("%s/%s/namespaces" % (NVMET, subsystem)):
+            base = "%s/%s/namespaces/%s" % (NVMET, subsystem, number)
+            if host.read_optional(base + "/enable") == "1" and host.device_number(host.read_optional(base + "/device_path") or "") in devices:
+                found.append("namespace %s of the NVMe target %s" % (number, subsystem))
+    for backend in host.listdir(SCSI_TARGETS):
+        for name in host.listdir("%s/%s" % (SCSI_TARGETS, backend)):
+            base = "%s/%s/%s" % (SCSI_TARGETS, backend, name)
+            if host.read_optional(base + "/enable") == "1" and host.device_number(host.read_optional(base + "/udev_path") or "") in devices:
+                found.append("the SCSI target's %s %s" % (backend, name))
+    return found
 
 
 def mounts(host, numbers):
@@ -191,11 +218,15 @@ def users(host, devices):
     for process in _processes(host):
         if int(process) == os.getpid():
             continue
-        base = "/proc/" + process
-        opened = any(host.device_number("%s/fd/%s" % (base, number)) in devices for number in host.listdir(base + "/fd", ordered=False))
-        how = [word for word, true in (("open", opened), ("mapped", _maps(host, base, devices))) if true]
+        # Of a process whose first thread has ended the others tell, by numbers that /proc does not list.
+        ended = not host.listdir("/proc/%s/fd" % process, ordered=False)
+        tasks = [process] + (host.listdir("/proc/%s/task" % process, ordered=False) if ended else [])
+        opened = any(host.device_number("/proc/%s/fd/%s" % (task, number)) in devices
+                     for task in tasks for number in host.listdir("/proc/%s/fd" % task, ordered=False))
+        mapped = any(_maps(host, "/proc/" + task, devices) for task in tasks)
+        how = [word for word, true in (("open", opened), ("mapped", mapped)) if true]
         if how:
-            found.append("process %s (%s), which has it %s" % (process, host.read_optional(base + "/comm") or "?", " and ".join(how)))
+            found.append("process %s (%s), which has it %s" % (process, host.read_optional("/proc/%s/comm" % process) or "?", " and ".join(how)))
     return found
 
 
@@ -219,18 +250,22 @@ def _maps(host, base, devices):
 def _dax(host, name, persistent):
     base = "%s/devices/%s" % (dax.BUS, name)
     driver = host.link_name(base + "/driver")
+    # Memory can stay online although kmem has let go of the device.
+    hotplug = host.exists(MEMORY + "/block_size_bytes")
+    blocks = read_blocks(host, dax.whole_blocks(dax.read(host, name), block_size(host))[0]) if hotplug else {}
+    online = [block for block in blocks.values() if block.online]
+    if online:
+        return [Finding("in use as system RAM: %d of its %d memory blocks are online, %d is the first" % (len(online), len(blocks), online[0].id), True)]
     if driver == "kmem":
-        blocks = read_blocks(host, dax.whole_blocks(dax.read(host, name), block_size(host))[0])
-        online = [block for block in blocks.values() if block.online]
-        return [Finding("in use as system RAM: %d of its %d memory blocks are online, %d is the first" % (len(online), len(blocks), online[0].id), True)
-                ] if online else []
+        return []
+    held = []
+    if persistent and driver is None:
+        held = [Finding("contents that cannot be read: no driver has %s" % name, False)]
+    elif persistent:
+        held = _samples(host, name, nvdimm.number(host, base + "/size"), 1, True)
+    # The last look, because reading takes its time.
     number = host.read_optional(base + "/dev")
-    found = [Finding("in use by %s" % text, True) for text in (_users(host, [("char", number)]) if number else [])]
-    if not persistent:
-        return found
-    if driver is None:
-        return found + [Finding("contents that cannot be read: no driver has %s" % name, False)]
-    return found + _samples(host, name, nvdimm.number(host, base + "/size"), 1, True)
+    return [Finding("in use by %s" % text, True) for text in (_users(host, [("char", number)]) if number else [])] + held
 
 
 # contents without a signature
@@ -254,9 +289,10 @@ def sample_pages(pages, samples=SAMPLES):
 def _samples(host, name, size, unit, mapped):
     if not size:
         return [Finding("contents that cannot be read: the size of %s is not known" % name, False)]
-    pages = sample_pages(size * unit // PAGE)
+    # A last page that is not whole is looked at with the one before it.
+    places = [page * PAGE for page in sample_pages(size * unit // PAGE)] + ([size * unit - PAGE] if size * unit % PAGE and size * unit > PAGE else [])
     try:
-        filled = host.first_filled("/dev/" + name, [page * PAGE for page in pages], PAGE, size * unit if mapped else None)
+        filled = host.first_filled("/dev/" + name, places, PAGE, size * unit if mapped else None)
     except OSError as exc:
         return [Finding("contents that cannot be read (%s)" % exc.strerror, False)]
     if filled is None:

@@ -12,7 +12,7 @@ import collections
 import errno
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range
 
@@ -149,6 +149,8 @@ def _bind_by_name(host, name, driver):
     released again at once. The name is taken off the driver's list, or the device would come to it again whenever it is free.
     """
     free = {device.name for device in read_all(host) if device.driver is None and device.name != name}
+    # Noted first, so that the next run takes the name off the list where this one is killed.
+    holds.note(host, "%s/drivers/%s/remove_id" % (BUS, driver), name, name)
     try:
         _write_driver(host, name, driver, "new_id")
         try:
@@ -162,6 +164,8 @@ def _bind_by_name(host, name, driver):
             _write_driver(host, name, driver, "remove_id")
     except OSError as exc:
         raise _refused(name, "bind", driver, exc)
+    finally:
+        holds.note(host, "%s/drivers/%s/remove_id" % (BUS, driver), None, None)
 
 
 def unbind(host, name, driver):

@@ -173,10 +173,7 @@ def _texts(asked, key):
 
 
 def _size(asked, key, prefix=""):
-    try:
-        size = parse_size(asked[key], prefix + key)
-    except TestbedError as exc:
-        raise TestbedError(exc.summary, remedy=exc.remedy)
+    size = parse_size(asked[key], prefix + key)
     if size == 0:
         raise TestbedError("%s%s: 0 bytes" % (prefix, key))
     return size

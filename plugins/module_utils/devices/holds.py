@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import lock, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
@@ -19,6 +20,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 AUTOPROBE = "/sys/bus/dax/drivers_autoprobe"
 AUTO_ONLINE = "/sys/devices/system/memory/auto_online_blocks"
 NOTES = lock.DIRECTORY + "/held.json"
+# Where the name of a device is written that a driver is not to take by name any more: what was put on its list for a moment is noted, too.
+_REMOVE_ID = re.compile("/sys/bus/dax/drivers/(kmem|device_dax)/remove_id")
 
 
 def autoprobe_off(host):
@@ -62,7 +65,11 @@ def restore_leftovers(host):
     """Undo the holds of a run that was killed; returns lines saying what was put back."""
     done = []
     for path, (before, value) in _notes(host).items():
-        if host.read_optional(path) == value:
+        if _REMOVE_ID.fullmatch(path):
+            if host.exists(path):
+                _write(host, path, before)
+                done.append("%s is not taken by name any more (%s), as a run that was killed had left it" % (before, path))
+        elif host.read_optional(path) == value:
             _write(host, path, before)
             done.append("%s put back to %s, left at %s by a run that was killed" % (path, before, value))
         note(host, path, None, None)
@@ -80,7 +87,8 @@ def _notes(host):
     text = host.read_optional(NOTES)
     try:
         notes = json.loads(text or "{}")
-        return {path: (before, value) for path, (before, value) in notes.items() if path in (AUTOPROBE, AUTO_ONLINE)}
+        return {path: (before, value) for path, (before, value) in notes.items()
+                if path in (AUTOPROBE, AUTO_ONLINE) or _REMOVE_ID.fullmatch(path) and re.fullmatch(r"dax[0-9]+\.[0-9]+", before)}
     except (ValueError, AttributeError, TypeError):
         return {}
 

@@ -30,7 +30,7 @@ def check(decoder, members, granularity=None):
         possible = [count for count in WAYS if count % decoder.ways == 0 and _power_of_two(count // decoder.ways)]
         raise TestbedError("the memory window %s interleaves %d host bridge%s, and %d memory devices do not fit that"
                            % (decoder.name, decoder.ways, "" if decoder.ways == 1 else "s", ways), remedy="name %s" % _choice(possible))
-    if not _in_order(members, decoder.bridges):
+    if not in_order(members, decoder.bridges):
         order, reason = arrange(members, decoder.bridges)
         if order is None:
             raise TestbedError("no order of %s fits the memory window %s: %s" % (who, decoder.name, reason),
@@ -40,16 +40,17 @@ def check(decoder, members, granularity=None):
     _check_granularity(decoder, members, granularity)
 
 
-def _in_order(members, targets=None, depth=0):
+def in_order(members, targets=None, depth=0):
+    """Whether ``members`` stand in an order that the decoders on their way can take turns in. :arg targets: as of :func:`arrange`."""
     if len(members) == 1 and targets is None:
         return True
     hops = [_hop(device, depth) for device in members]
     ways = len(set(hops)) if targets is None else len(targets)
-    if len(set(hops[:ways])) < ways or any(hop != hops[position % ways] for position, hop in enumerate(hops)):
+    if len(members) % ways or len(set(hops[:ways])) < ways or any(hop != hops[position % ways] for position, hop in enumerate(hops)):
         return False
     if targets is not None and tuple(hops[:ways]) != tuple(targets):
         return False
-    return all(_in_order(members[first::ways], None, depth + 1) for first in range(ways))
+    return all(in_order(members[first::ways], None, depth + 1) for first in range(ways))
 
 
 def arrange(members, targets=None, depth=0):

@@ -29,7 +29,7 @@ def change(host, plans):
                 _remake(host, found, undo, stays)
         for found in plans:
             if found.action == "enable":
-                undo.add("the %s enabled" % found.entry.who, host.run, ["ndctl", "disable-namespace", found.namespace.name])
+                undo.add("the %s enabled" % found.entry.who, _disable_again, host, found)
                 host.run(["ndctl", "enable-namespace", found.namespace.name])
             elif found.action == "make":
                 _make(host, found.entry, undo, stays)
@@ -38,6 +38,11 @@ def change(host, plans):
         exc.changed = exc.changed or bool(stays)
         undo.into(exc)
         raise exc
+
+
+def _disable_again(host, found):
+    contents.refuse_use(host, found.namespace.name, found.entry.who, "disable")
+    host.run(["ndctl", "disable-namespace", found.namespace.name])
 
 
 def _load_drivers(host):
@@ -60,7 +65,7 @@ def now(host, wanted):
 
 def _remove(host, found, stays):
     """Destroy one namespace. Looked at again first: what was free of use and of data need not be so by now."""
-    contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
+    lost = contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
     try:
         _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
     except (TestbedError, signals.Interrupt) as exc:
@@ -68,7 +73,7 @@ def _remove(host, found, stays):
         undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
         if found.namespace.enabled:
             undo.into(exc)
-        if not _is_as_it_was(host, found.namespace):
+        if not _is_as_it_was(host, found.namespace, lost):
             stays.append("lost before that: what the %s held" % found.entry.who)
         raise exc
     stays.append("removed before that: the %s, with what it held" % found.entry.who)
@@ -78,8 +83,12 @@ def _remove(host, found, stays):
         raise TestbedError("%s is still there although ndctl said it was destroyed" % found.entry.who)
 
 
-def _is_as_it_was(host, namespace):
-    return namespace in nvdimm.namespaces(host)
+def _is_as_it_was(host, namespace, held):
+    """:arg held: what was found on it: an info block can be gone from a namespace that looks the same."""
+    try:
+        return namespace in nvdimm.namespaces(host) and [finding.text for finding in contents.look(host, namespace.name) if not finding.in_use] == held
+    except TestbedError:
+        return False
 
 
 def _by_label(host, region, uuid):
@@ -94,7 +103,7 @@ def _remake(host, found, undo, stays):
                           sector_size=before.sector_size)
     if wanted.region.labels != "used":
         lost = contents.refuse_loss(host, before.name, wanted.who, wanted.allow, "reconfigure")
-        undo.add("the %s made anew; it is again what it was, but for what it held" % wanted.who, _form_again, host, old, before)
+        undo.add("the %s made anew; it is again what it was, but for what it held" % wanted.who, _form_again, host, old, before, lost)
         _form_over(host, wanted, before, lost, stays)
         return
     _remove(host, found, stays)
@@ -111,7 +120,7 @@ def _make(host, wanted, undo, stays):
     if wanted.region.labels != "used":
         target = inventory.in_region(wanted.region)[0]
         lost = contents.refuse_loss(host, target.name, wanted.who, wanted.allow)
-        undo.add(wanted.who, _unform, host, target.name)
+        undo.add(wanted.who, _unform, host, wanted.who, target, lost)
         _form_over(host, wanted._replace(mode=wanted.mode or "fsdax"), target, lost, stays)
         return
     step = unit(wanted.region, wanted.align)
@@ -124,6 +133,7 @@ def _write_labels(host, inventory, wanted, stays):
     """Empty labels in blank label areas. ndctl does that only while no region of the NVDIMMs is enabled."""
     for entry in inventory.in_region(wanted.region):
         contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, wanted.allow)
+    refuse_damaged_labels(host, wanted)
     try:
         # within: what a signal or a timeout breaks off may be done all the same
         host.run(["ndctl", "disable-region", wanted.region.name])
@@ -136,6 +146,13 @@ def _write_labels(host, inventory, wanted, stays):
     region = next(region for region in nvdimm.regions(host) if region.name == wanted.region.name)
     if region.labels != "used":
         raise TestbedError("%s: labels were written, but the kernel does not use them" % wanted.who, remedy="see the kernel log, and ndctl check-labels")
+
+
+def refuse_damaged_labels(host, wanted):
+    """The kernel shows NVDIMMs with damaged labels as it shows blank ones, and other namespaces may be in there. Raises :class:`TestbedError`."""
+    if host.run(["ndctl", "read-labels"] + list(wanted.region.dimms)).strip("\0"):
+        raise TestbedError("%s: the kernel finds no labels on its NVDIMMs, but their label areas are not blank" % wanted.who,
+                           remedy="see ndctl read-labels and ndctl check-labels; where none of it is worth keeping, ndctl init-labels --force makes new ones")
 
 
 def _enable_region(host, wanted):
@@ -167,24 +184,29 @@ def _form_over(host, wanted, before, lost, stays):
     try:
         _form(host, wanted, before.name)
     finally:
-        if lost and not _is_as_it_was(host, before):
+        if lost and not _is_as_it_was(host, before, lost):
             stays.append("lost before that: what the %s held" % wanted.who)
 
 
-def _form_again(host, old, before):
-    if not _is_as_it_was(host, before):
+def _form_again(host, old, before, held):
+    if not _is_as_it_was(host, before, held):
+        contents.refuse_use(host, before.name, old.who, "make anew")
         _form(host, old, before.name)
 
 
-def _unform(host, name):
-    host.run(["ndctl", "destroy-namespace", "--force", name])
-    host.run(["ndctl", "enable-namespace", name])
+def _unform(host, who, before, held):
+    """Raw again; ndctl wipes the start of a namespace even where it was made nothing of."""
+    if not _is_as_it_was(host, before, held):
+        contents.refuse_use(host, before.name, who, "remove")
+        host.run(["ndctl", "destroy-namespace", "--force", before.name])
+        host.run(["ndctl", "enable-namespace", before.name])
 
 
 def _destroy_made(host, region, uuid):
     """What this call made, or what a failed attempt left: it is known by the uuid that was given to it."""
     left = _by_label(host, region, uuid)
     if left is not None:
+        contents.refuse_use(host, left.name, "the namespace of this call", "remove")
         host.run(["ndctl", "destroy-namespace", "--force", left.name])
 
 

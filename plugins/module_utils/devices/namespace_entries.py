@@ -105,6 +105,12 @@ def find(inventory, wanted):
         matches = [entry for entry in found if wanted.uuid in (entry.label_uuid, entry.info_uuid)]
     if not matches and wanted.name is not None:
         matches = [entry for entry in found if entry.label == wanted.name]
+        if matches and wanted.uuid is not None and wanted.state != "present":
+            # Another one by that name: what was said of the first does not hold of it.
+            if wanted.state == "absent":
+                return None
+            raise TestbedError("%s: the namespace of this name has the uuid %s, not %s" % (wanted.who, matches[0].label_uuid, wanted.uuid),
+                               remedy="give that uuid, or none, if it is the one to make anew")
     if len(matches) > 1:
         raise TestbedError("%s: %d namespaces have this name" % (wanted.who, len(matches)),
                            remedy="give the uuid of the one you mean: %s" % ", ".join(str(entry.label_uuid) for entry in matches))

@@ -48,8 +48,12 @@ def _plan(host, inventory, wanted, room):
     _check_labels(inventory, wanted)
     if namespace is None or region.labels != "used" and namespace.mode == "raw" and wanted.mode != "raw":
         _check_writable(wanted)
+        if namespace is None and wanted.state == "reconfigured" and None in (wanted.mode, wanted.size):
+            raise TestbedError("%s is not there, so what is not said of it cannot be as it was" % wanted.who,
+                               remedy="say mode and size, or state: present, by which it is made with the defaults")
         if region.labels == "blank" and labels_wanted(wanted):
             _check_alone(inventory, wanted)
+            namespace_changes.refuse_damaged_labels(host, wanted)
         _check_fit(host, inventory, wanted, room)
         lost = []
         for entry in [] if region.labels == "used" else inventory.in_region(region):

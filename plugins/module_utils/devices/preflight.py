@@ -73,9 +73,9 @@ def dram_nodes(host, devices, unit):
     return sorted({node for block, nodes in block_nodes(host).items() if block not in hot for node in nodes})
 
 
-def refuse_unless_fits(host, size, devices, unit, page_size=None):
-    """Raise :class:`TestbedError`, with the figures, unless the memmap of ``size`` more bytes fits in free DRAM. Returns ``(needed, free)`` bytes."""
-    page_size = page_size or os.sysconf("SC_PAGE_SIZE")
+def refuse_unless_fits(host, size, devices, unit):
+    """Raise :class:`TestbedError`, with the figures, unless the memmap of ``size`` more bytes fits in free DRAM."""
+    page_size = os.sysconf("SC_PAGE_SIZE")
     needed = memmap_bytes(size, page_size)
     nodes = dram_nodes(host, devices, unit)
     free = available(parse_zoneinfo(host.read("/proc/zoneinfo")), nodes) * page_size
@@ -83,7 +83,6 @@ def refuse_unless_fits(host, size, devices, unit, page_size=None):
         raise TestbedError("the memmap of %s needs %s of DRAM, and node %s can give %s"
                            % (format_size(size), _mega(needed), ", ".join(map(str, nodes)), _mega(free)),
                            remedy="use memmap: device, add less, or free memory first", any_kernel=True)
-    return needed, free
 
 
 def refuse_drawn(host, who, node, devices, unit):

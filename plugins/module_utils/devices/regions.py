@@ -17,7 +17,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import (
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, blocks_of_range, read_blocks
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
 
 # names as given; the devices; True when the region is to exist; ram or pmem; bytes or None for all; bytes of granularity or None for the window's;
@@ -189,24 +189,29 @@ def _refuse_other_kind(inventory, wanted):
 
 
 def _refuse_removal(host, wanted, region):
+    who = identity.describe_all(wanted.members)
+    _refuse_online(host, who, region)
     if region.mode == "pmem":
         _refuse_loss(host, wanted, region)
         return
-    who = identity.describe_all(wanted.members)
     for name in region.dax:
         device = dax.read(host, name)
         if device.driver not in (None, "kmem"):
             raise TestbedError("the region of %s is in use through %s" % (who, device.driver), remedy="release its dax device first")
-        _refuse_online(host, who, device)
+        _refuse_partial(host, who, device)
 
 
-def _refuse_online(host, who, device):
-    if device.driver != "kmem":
+def _refuse_online(host, who, region):
+    """Whatever put them online: firmware, or a driver that has let go of them since."""
+    if region.start is None or not region.size:
         return
-    online = [block for block in read_blocks(host, dax.whole_blocks(device, block_size(host))[0]).values() if block.online]
+    online = [block for block in read_blocks(host, blocks_of_range(region.start, region.size, block_size(host))).values() if block.online]
     if online:
-        raise TestbedError("the region of %s has %d memory blocks online, %d is the first: removing it would lose the range until reboot"
+        raise TestbedError("the region of %s has %d memory blocks online, %d is the first: removing it would take memory away that is in use"
                            % (who, len(online), online[0].id), remedy="take them offline first with memlab.testbed.memory_blocks")
+
+
+def _refuse_partial(host, who, device):
     try:
         dax.refuse_partial(host, device)
     except TestbedError as exc:
@@ -217,13 +222,14 @@ def _refuse_loss(host, wanted, region):
     """A persistent region: what is in use stays, what is there stays unless it may be lost."""
     who = identity.describe_all(wanted.members)
     found = cxl_pmem.nvdimm_region(host, region)
-    if found is None:
+    # The kernel takes the namespaces of a disabled region away (drivers/nvdimm/region.c:nd_region_remove, 6.1 to 7.3).
+    if found is None or not found.enabled:
         if region.committed and not wanted.may_lose:
-            raise TestbedError("the region of %s has no NVDIMM region, so what it holds cannot be seen" % who,
-                               remedy="load cxl_pmem and enable the region (cxl enable-region), or say allow_data_loss: true")
+            raise TestbedError("the region of %s has no NVDIMM region that is enabled, so what it holds cannot be seen" % who,
+                               remedy="load cxl_pmem and enable the region (cxl enable-region, ndctl enable-region), or say allow_data_loss: true")
         return
     for name in cxl_pmem.dax_devices(host, found):
-        _refuse_online(host, who, dax.read(host, name))
+        _refuse_partial(host, who, dax.read(host, name))
     inside = cxl_pmem.namespaces(host, found)
     if inside and not wanted.may_lose:
         raise TestbedError("the region of %s has %d namespace%s" % (who, len(inside), "" if len(inside) == 1 else "s"),

@@ -234,8 +234,12 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0, lost=()):
 
 def _release(host, release, undo, renamed, timeout):
     """Offline, unbind. Looked at again first: while blocks of another device went offline, somebody may have opened or filled this one."""
-    _check_release(host, release)
     name, driver = release.device.name, release.device.driver
+    now = dax.read(host, name)
+    if now.driver != driver:
+        raise TestbedError("%s: its dax device went from %s to %s meanwhile" % (release.who, driver or "no driver", now.driver or "no driver"),
+                           remedy="something else works on it, too: stop that, and run again")
+    _check_release(host, release)
     if driver is None:
         return
     awake = [block for block in read_blocks(host, release.blocks).values() if block.online] if driver == "kmem" else []
@@ -334,6 +338,8 @@ def _add(host, entry, undo):
 def _unbind_again(host, entry, driver):
     if dax.read(host, entry.device.name).driver != driver:
         return
+    if driver != "kmem":
+        contents.refuse_use(host, entry.device.name, entry.who, "release")
     awake = [block for block in read_blocks(host, entry.blocks).values() if block.online] if driver == "kmem" else []
     online.take(host, [online.Step(block.id, "offline") for block in reversed(awake)])
     _unbind(host, entry)

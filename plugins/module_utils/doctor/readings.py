@@ -26,8 +26,8 @@ PCI = "/sys/bus/pci/devices"
 ACPI_CXL = "/sys/bus/acpi/devices/ACPI0017:00"
 CEDT = "/sys/firmware/acpi/tables/CEDT"
 
-# first and last byte; the kernel's word for the range; how deep it is nested; the words of the ranges around it
-Range = collections.namedtuple("Range", "first last name depth around")
+# first and last byte; the kernel's word for the range; the words of the ranges around it
+Range = collections.namedtuple("Range", "first last name around")
 # name; name of the memory device; ram, pmem or none; bytes of the device it takes; name of the region it serves, or an empty text
 EndpointDecoder = collections.namedtuple("EndpointDecoder", "name memory_device mode bytes region")
 # name; bytes; bytes that its namespaces' sizes must be multiples of; False where it is one namespace that has no label;
@@ -278,7 +278,7 @@ class Readings(object):
             if parts:
                 depth = len(parts.group(1)) // 2
                 del around[depth:]
-                found.append(Range(int(parts.group(2), 16), int(parts.group(3), 16), parts.group(4), depth, tuple(around)))
+                found.append(Range(int(parts.group(2), 16), int(parts.group(3), 16), parts.group(4), tuple(around)))
                 around.append(parts.group(4))
         if not any(entry.last for entry in found):
             self._unseen[IOMEM] = "its addresses are for root only, or it was not recorded"

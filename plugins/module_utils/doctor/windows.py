@@ -4,7 +4,7 @@
 """Findings about CXL memory devices and the memory windows that lead to them."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, interleave
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import ACPI_CXL, CEDT, PCI
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.sizes import EXTENT
@@ -80,7 +80,7 @@ def no_fitting_window(readings):
 
 
 def wrong_target_order(readings):
-    """The memory devices of a declared region are not in the order of the window's host bridges: the kernel refuses to attach them.
+    """The memory devices of a declared region are not in the order of the window's host bridges, or of the ports below them: the kernel refuses to attach them.
 
     Evidence: the window's targets, and the host bridge of each device in the declared order.
     Remedy: the order that fits.
@@ -90,15 +90,16 @@ def wrong_target_order(readings):
         if len(members) < 2 or None in members or readings.region_of(entry) is not None:
             continue
         windows = [window for window in readings.windows if set(window.bridges) == {member.bridge for member in members}]
-        if not windows or any(_in_order(window, members) for window in windows):
+        if not windows or any(interleave.in_order(members, window.bridges) for window in windows):
             continue
         window = windows[0]
-        better = _reordered(window, members)
-        yield found(PROBLEM, "the order of the memory devices does not fit the window's host bridges: position by position they take turns", entry.subject,
+        better, reason = interleave.arrange(members, window.bridges)
+        yield found(PROBLEM, "the order of the memory devices does not fit: the window's host bridges take turns, and so do the ports below them",
+                    entry.subject,
                     [("%s/%s/target_list" % (cxl.BUS, window.name), ", ".join(map(str, window.bridges)))] +
                     [("%s/%s" % (cxl.BUS, member.name), member.bridge) for member in members],
                     "the order %s fits" % ", ".join(readings.name_of(member) for member in better) if better else
-                    "the same number of devices is needed below each host bridge")
+                    "the same number of devices is needed below each host bridge and port: there are %s" % reason)
 
 
 def serials_not_unique(readings):
@@ -128,23 +129,3 @@ def _room(readings, window):
 def _described(readings, window):
     kinds = [kind for kind in ("ram", "pmem") if getattr(window, kind)]
     return "%s; to %s; %s free" % (" and ".join(kinds) or "no memory", ", ".join(map(str, window.bridges)), mebibytes(_room(readings, window)))
-
-
-def _in_order(window, members):
-    # drivers/cxl/core/region.c: cxl_region_attach_position; position p goes to target p modulo the window's ways
-    ways = len(window.bridges)
-    return len(members) % ways == 0 and all(member.bridge == window.bridges[position % ways] for position, member in enumerate(members))
-
-
-def _reordered(window, members):
-    """The same devices in the first order that fits, or ``None``."""
-    left, order = list(members), []
-    if len(members) % len(window.bridges):
-        return None
-    for position in range(len(members)):
-        following = [member for member in left if member.bridge == window.bridges[position % len(window.bridges)]]
-        if not following:
-            return None
-        order.append(following[0])
-        left.remove(following[0])
-    return order

@@ -52,12 +52,15 @@ def words(line):
 
 
 def choose(image):
-    """(accelerator, reason): KVM where it runs a guest, else TCG. The answer is kept for this boot of the machine, this QEMU and this image."""
+    """(accelerator, reason): KVM where it runs a guest, else TCG.
+
+    The answer is kept for this boot of the machine and this QEMU. It is the same for all images: one that KVM does not run costs 20 s to ask.
+    """
     if not os.path.exists("/dev/kvm"):
         return "tcg", "there is no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg", "/dev/kvm may not be opened by this user"
-    path, now = os.path.join(cache_directory(), "accelerator.json"), _circumstances(image)
+    path, now = os.path.join(cache_directory(), "accelerator.json"), circumstances()
     os.makedirs(cache_directory(), exist_ok=True)
     # Guests that start side by side ask once.
     with locks.held(path + ".lock", "the probe for KVM", patience=3 * _PATIENCE):
@@ -108,6 +111,7 @@ def bounce_buffers():
     return ",x-max-bounce-buffer-size=64M" if b"x-max-bounce-buffer-size" in done.stdout else ""
 
 
-def _circumstances(image):
+def circumstances():
+    """What an answer depends on."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-        return {"boot": stream.read().strip(), "qemu": qemu_version(), "image": os.path.basename(image)}
+        return {"boot": stream.read().strip(), "qemu": qemu_version()}

@@ -9,7 +9,8 @@ import json
 import os
 import time
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, locks, process, qemu_arguments, testbed_file, warm
+from ansible_collections.memlab.testbed.plugins.module_utils import directories, process
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, locks, qemu_arguments, testbed_file, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image as images
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import testbed_directory
@@ -128,13 +129,13 @@ def _start(host, machine, state, parameters, options):
     try:
         port, kind, shortage = _boot(host, machine, accel, first, options, remember)
         machine.publish(port)
-    except BaseException:
+    except BaseException as exc:
         # Also when a person interrupts: a guest that nobody was told of must not stay.
         for found in started:
             process.end(*found)
         machine.stop()
         if first:
-            machine.forget_storage()
+            machine.forget_storage(exc)
         raise
     return {"start": kind, "accelerator": accel, "accelerator_reason": why, "shortage": shortage}
 
@@ -153,8 +154,8 @@ def _boot(host, machine, accel, first, options, remember):
             port = snapshot.take(host, remember, options["timeout"])
             if port is not None:
                 return port, "cold", None
-        except BaseException:
-            snapshot.remove()
+        except BaseException as exc:
+            directories.remove_after(exc, snapshot.directory)
             raise
     disk = machine.file("disk.qcow2")
     if not os.path.exists(disk):

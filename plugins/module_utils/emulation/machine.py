@@ -17,9 +17,10 @@ import socket
 import subprocess
 import time
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories, process
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import serial
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, grub_disk, guest_tree, keys, locks, process, qemu_arguments
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, grub_disk, guest_tree, keys, locks, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor, Unreachable
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory, testbed_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
@@ -298,12 +299,12 @@ class Machine(object):
         self.stop()
 
     def forget(self):
-        """Remove everything of the guest, its persistent memory's files included. Its keys stay."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Remove everything of the guest, its persistent memory's files included. Its keys stay. Raises :class:`TestbedError`."""
+        directories.remove(self.directory)
 
-    def forget_storage(self):
+    def forget_storage(self, failure):
         """Remove the disk's overlay and the files behind persistent memory of a guest whose first start failed; its logs stay."""
-        shutil.rmtree(self.file("memory"), ignore_errors=True)
+        directories.remove_after(failure, self.file("memory"))
         if os.path.exists(self.file("disk.qcow2")):
             os.unlink(self.file("disk.qcow2"))
 

@@ -51,7 +51,8 @@ def survey(host, tools=None):
     missing = {tool: package for tool, package in sorted(wanted.items()) if shutil.which(tool, path=path) is None}
     if tools is None and not grub_disk.has_firmware():
         missing["UEFI firmware"] = "ovmf"
-    version = None if "qemu-system-x86_64" in missing else qemu_version(host.run(["qemu-system-x86_64", "--version"]))
+    asked = "qemu-system-x86_64" in wanted and "qemu-system-x86_64" not in missing
+    version = qemu_version(host.run(["qemu-system-x86_64", "--version"])) if asked else None
     too_old = version is not None and version < QEMU_LEAST
     if too_old:
         missing.update({tool: TOOLS[tool] for tool in ("qemu-system-x86_64", "qemu-img")})

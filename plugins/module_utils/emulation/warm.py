@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import time
 
+from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, machine as machines, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -89,7 +89,7 @@ class Snapshot(object):
             return False
 
     def remove(self):
-        shutil.rmtree(self.directory, ignore_errors=True)
+        directories.remove(self.directory)
 
     def take(self, host, running, timeout):
         """Boot the guest without memory devices, save it, and let it go on with them. Returns its ssh port; ``None``, the guest ended, for an unfit kernel."""

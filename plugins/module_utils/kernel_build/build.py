@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shutil
-import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import locks
@@ -128,7 +127,6 @@ def _versions(host, request):
 
 
 def _build(host, request, found, inputs, name, base, progress):
-    began = time.monotonic()
     tree = Tree(base)
     objects = os.path.join(base, "objects", request.objects_name())
     fresh = not os.path.isfile(os.path.join(objects, ".config"))
@@ -142,9 +140,9 @@ def _build(host, request, found, inputs, name, base, progress):
         "ccache": os.path.join(base, "ccache") if request.ccache else None,
         "localversion": "-memlab." + name[:8] if request.localversion is None else request.localversion})
     progress.step("configuring")
-    text = configuration.make(kbuild, request.base, request.fragments)
+    text = configuration.kept(kbuild, request.base, request.fragments, _configuration_key(request, inputs))
     values = configuration.parse(text, ".config")
-    _check_configuration(host, values, base, fresh)
+    _check_configuration(values, base, fresh)
     kbuild.accept(text)
     done, total = kbuild.journal()
     progress.done, progress.exact = set(done), total is not None
@@ -163,10 +161,16 @@ def _build(host, request, found, inputs, name, base, progress):
     os.makedirs(artifact.kernels_directory(), exist_ok=True)
     # the base's lock is this key's, too: a key has one base
     with directories.fresh(os.path.join(artifact.kernels_directory(), ".%s.new" % name)) as work:
-        return _keep(kbuild, name, inputs, text, values, work, progress, time.monotonic() - began), remarks
+        return _keep(kbuild, name, inputs, text, values, work, progress), remarks
 
 
-def _check_configuration(host, values, base, fresh):
+def _configuration_key(request, inputs):
+    """Of all that a configuration depends on: what was asked, compiler and linker, other tools that Kconfig looks for, patches to what it reads."""
+    tools = [shutil.which(tool) for tool in ("pahole", "rustc", "bindgen")]
+    return _digest(json.dumps([inputs["configuration"], inputs["compiler"], tools, [patch.entry() for patch in request.patches if patch.is_for_kconfig()]]))
+
+
+def _check_configuration(values, base, fresh):
     """What only the final configuration tells that the builder must have."""
     if values.get("DEBUG_INFO_BTF") == "y" and shutil.which("pahole") is None:
         needs.refuse_missing({"missing": {"pahole": "dwarves"}})
@@ -174,7 +178,7 @@ def _check_configuration(host, values, base, fresh):
         needs.need_space(base, needs.DEBUG_SPACE)
 
 
-def _keep(kbuild, name, inputs, text, values, work, progress, seconds):
+def _keep(kbuild, name, inputs, text, values, work, progress):
     """Pack, describe and move into its place."""
     release = kbuild.answer("kernelrelease")
     stage = os.path.join(work, "artifact")

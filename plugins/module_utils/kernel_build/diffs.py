@@ -15,14 +15,13 @@ _NOWHERE = b"/dev/null"
 class Change(object):
     """What a patch does to one file.
 
-    ``old`` and ``new`` are paths below the tree's top (``None``: no such file before, or after); ``copied`` says that ``old`` stays.
+    ``old`` and ``new`` are paths below the tree's top (``None``: no such file before, or after).
     ``hunks`` are the hunks' header lines, in order.
     """
 
-    def __init__(self, old, new, copied=False):
+    def __init__(self, old, new):
         self.old = old
         self.new = new
-        self.copied = copied
         self.hunks = []
 
     def names(self):
@@ -46,10 +45,10 @@ def parse(data, what, strip=1):
         elif line.startswith((b"GIT binary patch", b"Binary files ")) and (pending is not None or line.endswith(b" differ")):
             raise TestbedError("%s, line %d: a binary difference, which patch(1) cannot apply" % (what, number))
         elif pending is not None and line.startswith((b"rename from ", b"rename to ", b"copy from ", b"copy to ")):
-            kind, side, name = line.split(b" ", 2)
+            unused, side, name = line.split(b" ", 2)
             pending[side] = _below(name, what, number)
             if side == b"to" and b"from" in pending:
-                changes.append(Change(pending[b"from"], pending[b"to"], copied=kind == b"copy"))
+                changes.append(Change(pending[b"from"], pending[b"to"]))
         elif line.startswith(b"--- ") and number < len(lines) and lines[number].startswith(b"+++ "):
             old, new = (_name(text, strip, what, number) for text in (line, lines[number].rstrip(b"\r")))
             number += 1

@@ -128,10 +128,6 @@ class Kbuild(object):
         """What a make target that only tells something says (``kernelrelease``, ``image_name``)."""
         return self.run(["-s", "--no-print-directory", target])[-1].strip()
 
-    def versions(self):
-        """The first lines that compiler and linker say of themselves."""
-        return {tool: self.host.run([tool, "--version"]).splitlines()[0] for tool in (self.options.get("compiler", "gcc"), "ld")}
-
     # what an earlier run left
 
     def journal(self):

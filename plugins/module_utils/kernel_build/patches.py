@@ -32,6 +32,11 @@ class Patch(object):
     def changes(self):
         return diffs.parse(self.data, self.name, self.strip)
 
+    def is_for_kconfig(self):
+        """Whether it may touch what a configuration is made from: anything but code and documentation."""
+        return any(name.startswith("scripts/") or not name.endswith((".c", ".h", ".S", ".rst", ".txt"))
+                   for change in self.changes() for name in change.names())
+
 
 def packed(patches):
     """As JSON can carry them to a builder: a patch need not be UTF-8."""

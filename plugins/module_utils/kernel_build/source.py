@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 import urllib.error
@@ -152,7 +153,8 @@ def _mmdebstrap(host, name, full, suite, directory):
         host.run(["mmdebstrap", "--quiet", "--variant=custom", "--format=null", "--components=main",
                   "--customize-hook=cd \"$1\" && APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\" apt-get --quiet download %s" % full,
                   "--customize-hook=cd \"$1\" && ls %s_*.deb > name && mv %s_*.deb source.deb" % (name, name),
-                  "--customize-hook=download /name %s" % listing, "--customize-hook=download /source.deb %s" % deb, suite, "/dev/null"], timeout=1800)
+                  "--customize-hook=download /name %s" % shlex.quote(listing), "--customize-hook=download /source.deb %s" % shlex.quote(deb),
+                  suite, "/dev/null"], timeout=1800)
         with open(listing, encoding="utf-8") as stream:
             file = stream.read().strip()
         digest = _sha256(deb)

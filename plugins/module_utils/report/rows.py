@@ -9,9 +9,15 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
 from ansible_collections.memlab.testbed.plugins.module_utils.report import in_dram, words
+from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 
 # What a placement is called as a policy; other placements are none.
 ABSENT = "absent"
+
+
+def of_hosts(names, hostvars, variable="memory_devices"):
+    """:func:`report` of these hosts, as Ansible's host variables know them; ``variable`` names the one that declares their memory devices."""
+    return report({str(name): (plain(hostvars[name].get("ansible_facts", {}).get("memmap")), plain(hostvars[name].get(variable))) for name in names})
 
 
 def report(hosts):

@@ -59,22 +59,6 @@ def release(host, path, ident, check_mode=False):
     return True
 
 
-def boot_room(host, release):
-    """Free bytes on the file system of ``/boot``, and bytes that the kernel's files there take."""
-    there = host.path("/boot") if host.exists("/boot") else host.path("/")
-    names = [name for name in host.listdir("/boot") if name.endswith("-" + release)]
-    found = os.statvfs(there)
-    return found.f_bavail * found.f_frsize, sum(_size(host.path("/boot/" + name)) for name in names)
-
-
-def _size(path):
-    """Bytes; of a link that leads nowhere none."""
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
-
-
 def _refuse_other(found, path, ident):
     if found["id"] != ident:
         raise TestbedError("the host belongs to the rollout %s, which %s began to work on at %s" % (found["rollout"], found["controller"], found["since"]),

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 
+from ansible_collections.memlab.testbed.plugins.module_utils import process
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import once
 
@@ -47,30 +48,20 @@ def release(directory, pid):
         return
 
 
-def started(pid):
-    """Clock ticks after boot at which a process started, which tell it from a later one with its id; ``None`` where there is none or it has ended."""
-    try:
-        with open("/proc/%d/stat" % pid, "rb") as stream:
-            words = stream.read().rpartition(b")")[2].split()
-        return None if words[0] in (b"Z", b"X") else int(words[19])
-    except (OSError, IndexError, ValueError):
-        return None
-
-
 def _path(directory):
     return os.path.join(directory, "lock.json")
 
 
 def holder(pid):
     """What tells a process from all others, on all controllers and over reboots."""
-    return {"pid": pid, "started": started(pid), "boot": _boot(), "controller": socket.gethostname()}
+    return {"pid": pid, "started": process.start_time(pid), "boot": _boot(), "controller": socket.gethostname()}
 
 
 def is_gone(found):
     """Whether the process that :func:`holder` told of has ended, as far as that can be seen from here."""
     if found["controller"] != socket.gethostname():
         return False  # the directory is shared: its processes cannot be seen from here
-    return found["boot"] != _boot() or started(found["pid"]) != found["started"]
+    return found["boot"] != _boot() or process.start_time(found["pid"]) != found["started"]
 
 
 def _read(path):

@@ -17,13 +17,15 @@ PLACEMENTS = {"self": "device", "other_node": "dram"}
 MODULES = ("offline", "absent", "regions", "devices", "blocks")
 
 
-def before(facts, entries):
+def before(facts, entries, allow_data_loss=False):
     """One dictionary for each declared entry: its ``name``, how it was ``declared``, and how it ``was``.
 
     That is ``there``, and for one dax device ``mode``, ``memmap`` and ``online`` (runs of blocks), for a divided one ``parts`` of these.
-    :arg facts: the fact ``memmap``. Raises :class:`TestbedError` for a declaration that is none.
+    :arg facts: the fact ``memmap``. :arg allow_data_loss: what holds of entries that do not say it themselves.
+    Raises :class:`TestbedError` for a declaration that is none.
     """
-    return [{"name": entry.name, "declared": entry.asked, "was": _now(facts, entry)} for entry in declaration.parse(entries)]
+    return [{"name": entry.name, "declared": dict({"allow_data_loss": True}, **entry.asked) if allow_data_loss else entry.asked, "was": _now(facts, entry)}
+            for entry in declaration.parse(entries)]
 
 
 def back(facts, saved):
@@ -50,8 +52,8 @@ def back(facts, saved):
         if was["there"] and was.get("mode"):
             device = dict(where, mode=was["mode"], offline=True)
             if was["mode"] == "system-ram":
-                # It was memory before, so what it holds since a reboot is what memory held.
-                device.update({"memmap": was["memmap"]}, **({"allow_data_loss": True} if entry.namespace else {}))
+                # Whatever it holds by now may be somebody's: only the declaration's own permission counts.
+                device.update({"memmap": was["memmap"]}, **({"allow_data_loss": True} if entry.namespace and entry.allow_data_loss else {}))
             found["devices"].append(device)
             if was.get("online") and now.get("mode"):
                 found["blocks"] += _blocks(facts, entry, now.get("online") or [], was["online"])

@@ -91,9 +91,6 @@ class Machine:
     declared: Optional[list] = None
     unexpressed: List[Unexpressed] = field(default_factory=list)
 
-    def device(self, pci):
-        return next((device for device in self.devices if device.pci == pci), None)
-
     def ports(self):
         """(name of the host bridge, port) of every port that a memory device can sit in."""
         for bridge in self.bridges:

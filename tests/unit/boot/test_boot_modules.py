@@ -210,7 +210,7 @@ def test_kernel_trial_armed_accepted_and_the_same_again(host, call, kernel, four
     assert chosen(host) == (ident(host, OLD), trial_id)
     assert host.read("/boot/vmlinuz-" + NEW) == "new kernel" and installed(host) == {"linux-image-" + OLD, "linux-image-" + NEW}
     place = grub.TRIAL if isinstance(host, GrubHost) else "/efi/loader/entries/" + trial_id
-    assert " panic=10 memlab.trial=60" in host.read(place)
+    assert " panic=10 memlab.trial=120" in host.read(place)
     assert host.exists(safeguards.HOOK) and json.loads(host.read(trial.RECORD))["stage"] == "armed"
     again = state(host)
     # until the kernel runs, arming is done again, and ends the same but for the time
@@ -281,7 +281,7 @@ def test_kernel_trial_of_a_package_whose_kernel_is_not_what_it_says(host, call, 
     ({"packages": [{}]}, "packages: "), ({"packages": ["text"]}, "dict"), ({"packages": [{"package": "linux-image"}]}, "packages: "),
     ({"packages": []}, "packages: "),
     ({"parameters": ["panic=10 quiet"]}, "is not one boot parameter"), ({"watchdog": 4}, "watchdog: 4 is not from 5 to 2046 seconds"),
-    ({"watchdog": "soon"}, "watchdog"), ({"watchdog": 2047}, "watchdog: 2047 is not"), ({"deadline": 60}, "deadline: 60 s are not more than the watchdog's 60"),
+    ({"watchdog": "soon"}, "watchdog"), ({"watchdog": 2047}, "watchdog: 2047 is not"), ({"deadline": 60}, "deadline: 60 s are not more than the watchdog's 120"),
     ({"kexec": True}, "the tool kexec is not installed: install kexec-tools"), ({"kexec": "maybe"}, "kexec"),
     ({"release": OLD}, "give the new kernel a release of its own"),
     ({"keep": "all"}, "keep"), ({"junk": 1}, "Unsupported parameters"),

@@ -106,9 +106,14 @@ def test_a_refusal_lists_everything(pmem):
     ("/proc/swaps", "Filename Type Size Used Priority\n/dev/pmem3.0 partition 1 0 -2", "swap on /dev/pmem3.0"),
     ("/sys/class/block/pmem3.0/holders/dm-0", "", "the device dm-0 on pmem3.0"),
     ("/sys/class/block/loop0/loop/backing_file", "/dev/pmem3.0", "the loop device loop0"),
+    ("/sys/class/block/loop0/loop/backing_file", "/srv/node", "the loop device loop0"),
+    ("/sys/kernel/config/nvmet/subsystems/nqn.lab/namespaces/1/device_path", "/srv/node", "namespace 1 of the NVMe target nqn.lab"),
+    ("/sys/kernel/config/target/core/fileio_0/scratch/udev_path", "/srv/node", "the SCSI target's fileio_0 scratch"),
 ])
 def test_use_is_never_allowed(pmem, name, text, said):
     pmem.put(name, text)
+    pmem.put(os.path.dirname(name) + "/enable", "1")
+    pmem.device_number = {"/srv/node": ("block", "259:0")}.get
     for allow in (False, True):
         with pytest.raises(TestbedError, match="will not change it: it is in use: .*does not help(?s:.*)found: in use by %s" % said):
             contents.refuse_loss(pmem, "namespace3.0", "it", allow)
@@ -141,6 +146,11 @@ def test_what_cannot_be_read_counts(pmem):
     pmem.run(["ndctl", "enable-namespace", "namespace3.0"])
     pmem.first_filled = broken
     assert texts(pmem, "namespace3.0") == ["contents that cannot be read (Input/output error)"]
+
+
+def test_use_that_begins_while_contents_are_read_is_seen(pmem):
+    pmem.first_filled = lambda *unused: pmem.put("/proc/1/mountinfo", "36 25 259:0 / /srv rw - ext4 /dev/pmem3.0 rw")
+    assert texts(pmem, "namespace3.0") == ["in use by a file system mounted on /srv"]
 
 
 def test_a_dax_device_is_looked_at_without_its_label(pmem):
@@ -180,6 +190,21 @@ def test_processes_that_have_a_device_open():
     assert [line for line in found if line.startswith("process %d (python" % running.pid)][0].endswith("which has it open"), found
 
 
+def test_a_process_whose_first_thread_has_ended():
+    code = """if True:
+        import ctypes, threading
+        f = open('/dev/zero')
+        threading.Thread(target=lambda: (print(1, flush=True), input())).start()
+        ctypes.CDLL(None).pthread_exit(None)
+    """
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        running.stdout.readline()
+        Host().wait_until(lambda: "Z (zombie)" in Host().read("/proc/%d/task/%d/status" % (running.pid, running.pid)), "end of the first thread")
+        found = contents.users(Host(), [("char", "1:5")])
+        running.communicate(b"\n")
+    assert [line for line in found if line.startswith("process %d " % running.pid)][0].endswith("which has it open"), found
+
+
 def test_processes_that_have_a_device_mapped(pmem):
     pmem.put("/proc/77/comm", "database")
     pmem.put("/proc/77/maps", "00400000-00401000 r-xp 00000000 fe:00 12  /usr/bin/database\n7f0000000000-7f0000200000 rw-s 00000000 00:05 99  /dev/dax1.0\n"
@@ -192,3 +217,6 @@ def test_memory_that_is_online_is_in_use(bound):
     with pytest.raises(TestbedError, match="in use as system RAM: 4 of its 8 memory blocks are online, 338 is the first"):
         contents.refuse_loss(bound, "dax0.0", "it", allow=True)
     assert contents.look(bound, "dax1.0") == []
+    os.unlink(bound.path("/sys/bus/dax/devices/dax0.0/driver"))
+    with pytest.raises(TestbedError, match="in use as system RAM: 4 of its 8 memory blocks are online"):
+        contents.refuse_loss(bound, "dax0.0", "it", allow=True)

@@ -61,6 +61,17 @@ def test_leftovers_of_a_killed_run(fresh):
         assert repaired == []
 
 
+def test_a_name_that_a_killed_run_left_with_a_driver(fresh):
+    """Broken off between new_id and remove_id: kmem would take the device whenever it is free."""
+    fresh.ids.add(("kmem", "dax7.0"))
+    remove = "/sys/bus/dax/drivers/kmem/remove_id"
+    fresh.put(holds.NOTES, json.dumps({remove: ["dax7.0", "dax7.0"], "/sys/bus/dax/drivers/other/remove_id": ["dax7.0", "dax7.0"],
+                                       "/sys/bus/dax/drivers/device_dax/remove_id": ["../x", "x"]}))
+    with session.changing(fresh) as repaired:
+        assert repaired == ["dax7.0 is not taken by name any more (%s), as a run that was killed had left it" % remove]
+    assert fresh.ids == set() and not fresh.exists(holds.NOTES) and [line for line in fresh.log if "remove_id" in line] == [remove + " < dax7.0"]
+
+
 @pytest.mark.parametrize("rubbish", ["", "{", "[]", "3", '{"a": 1}', "null"])
 def test_rubbish_in_the_notes(fresh, rubbish):
     fresh.put(holds.NOTES, rubbish)

@@ -214,6 +214,75 @@ def test_a_failure_leaves_nothing_half_made(pmem):
     assert [entry.name for entry in nvdimm.namespaces(pmem)] == ["namespace2.0", "namespace3.0"]
 
 
+def test_what_is_in_use_by_now_is_not_undone(pmem):
+    pmem.faults["ndctl create-namespace --region region1 --size 536870912"] = 1
+    pmem.hooks["ndctl create-namespace --region region1 --size 268435456"] = lambda: pmem.claimed.add("pmem1.0")
+    with pytest.raises(TestbedError, match="could not undo: namespace store of NVDIMM 0x1: will not remove the namespace of this call: it is in use") as caught:
+        apply(pmem, STORE, dict(RAM, size="512M"))
+    assert caught.value.changed is True
+    assert "store" in [entry.label for entry in nvdimm.namespaces(pmem)]
+
+
+def test_an_enabled_namespace_that_is_in_use_by_now_stays_enabled(pmem):
+    apply(pmem, STORE)
+    pmem.run(["ndctl", "disable-namespace", "namespace1.0"])
+    pmem.hooks["ndctl enable-namespace namespace1.0"] = lambda: pmem.claimed.add("pmem1.0")
+    pmem.faults["ndctl create-namespace"] = 1
+    with pytest.raises(TestbedError, match="could not undo: the namespace store of NVDIMM 0x1 enabled: will not disable it|will not disable"):
+        apply(pmem, STORE, RAM)
+    assert "ndctl disable-namespace namespace1.0" not in pmem.log[pmem.log.index("ndctl enable-namespace namespace1.0"):]
+
+
+def test_making_one_of_a_region_that_ndctl_refuses_leaves_what_it_held(pmem):
+    pmem.content["pmem3.0"] = EXT4
+    pmem.faults["ndctl create-namespace"] = 1
+    with pytest.raises(TestbedError, match="could not be made") as caught:
+        apply(pmem, dict(WHOLE, allow_data_loss=True))
+    assert caught.value.changed is False and len(changed(pmem)) == 1
+
+
+def test_contents_that_went_with_a_failure_are_said_to_be_lost(pmem):
+    def end():
+        pmem.content.clear()
+        raise TestbedError("ndctl failed with exit code 1")
+    pmem.content["pmem3.0"] = EXT4
+    pmem.hooks["ndctl create-namespace"] = end
+    with pytest.raises(TestbedError, match="lost before that: what the namespace of NVDIMM 0x3 held") as caught:
+        apply(pmem, dict(WHOLE, allow_data_loss=True))
+    assert caught.value.changed is True
+
+
+def test_labels_that_are_damaged_are_not_blank(pmem):
+    pmem.label_area = "NAMESPACE_INDEX\0" + "\0" * 240
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="the kernel finds no labels on its NVDIMMs, but their label areas are not blank: see ndctl read-labels"):
+            apply(pmem, dict(NEW, allow_data_loss=True), check_mode=check_mode)
+    assert pmem.log == []
+
+
+@pytest.mark.parametrize("state, said", [
+    ("absent", None), ("reconfigured", "the namespace of this name has the uuid 0+7-.*, not 0+8-.*: give that uuid, or none")])
+def test_another_one_of_the_same_name_is_not_the_one_that_was_named(pmem, state, said):
+    uuids = ["%08d-0000-4000-8000-000000000000" % number for number in (7, 8)]
+    apply(pmem, dict(STORE, uuid=uuids[0]))
+    del pmem.log[:]
+    entry = dict(STORE, uuid=uuids[1], state=state, mode="fsdax", map="mem", size="256M", allow_data_loss=True)
+    if said is None:
+        assert apply(pmem, entry)[0] is False
+    else:
+        with pytest.raises(TestbedError, match=said):
+            apply(pmem, entry)
+    assert pmem.log == []
+
+
+@pytest.mark.parametrize("given", [{"mode": "fsdax"}, {"size": "256M"}, {}])
+def test_nothing_is_made_anew_of_what_is_not_there_and_not_described(pmem, given):
+    """As after a run that was killed between destroying and making."""
+    with pytest.raises(TestbedError, match="is not there, so what is not said of it cannot be as it was: say mode and size"):
+        apply(pmem, dict({"nvdimms": ["0x1"], "name": "store", "state": "reconfigured"}, **given))
+    assert pmem.log == []
+
+
 def test_a_failing_reconfiguration_puts_the_old_one_back(pmem):
     before = apply(pmem, STORE)[1][0]
     pmem.faults["ndctl create-namespace"] = 1

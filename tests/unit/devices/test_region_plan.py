@@ -235,8 +235,16 @@ def test_region_whose_namespaces_cannot_be_seen(bridges):
     for name in bridges.listdir("/sys/bus/nd/devices"):
         if name.startswith(("region", "namespace")):
             bridges.unlink("/sys/bus/nd/devices/" + name)
-    refused(bridges, [absent(PMEM)], "has no NVDIMM region, so what it holds cannot be seen")
+    refused(bridges, [absent(PMEM)], "has no NVDIMM region that is enabled, so what it holds cannot be seen")
     refused(bridges, [PMEM], "has no NVDIMM region: load cxl_pmem")
+
+
+def test_a_disabled_nvdimm_region_is_not_an_empty_one(bridges):
+    """The kernel has no namespaces of it then; labels and contents are there all the same."""
+    regions.apply(bridges, [PMEM])
+    bridges.unlink("/sys/bus/nd/devices/region7/driver")
+    refused(bridges, [absent(PMEM)], "has no NVDIMM region that is enabled, so what it holds cannot be seen")
+    assert regions.apply(bridges, [dict(absent(PMEM), allow_data_loss=True)])[0] is True
 
 
 def test_absence_of_the_other_kind_is_not_taken_for_the_one_there_is(bridges):

@@ -101,8 +101,19 @@ def test_a_removal_that_cannot_be_undone_is_a_change(bound):
 
 
 def test_no_removal_with_blocks_online(bound):
-    with pytest.raises(TestbedError, match="has 4 memory blocks online, 338 is the first: removing it would lose the range"):
+    with pytest.raises(TestbedError, match="has 4 memory blocks online, 338 is the first: removing it would take memory away that is in use"):
         regions.apply(bound, GONE)
+    assert bound.log == []
+
+
+@pytest.mark.parametrize("left", ["driver", ""], ids=["kmem has let go of it", "firmware made it memory"])
+def test_no_removal_with_blocks_online_that_no_driver_has(bound, left):
+    if left:
+        os.unlink(bound.path("/sys/bus/dax/devices/dax0.0/driver"))
+    else:
+        os.unlink(bound.path("/sys/bus/dax/devices/dax0.0"))
+    with pytest.raises(TestbedError, match="has 4 memory blocks online, 338 is the first"):
+        regions.apply(bound, [{"memory_devices": ["1"], "state": "absent"}])
     assert bound.log == []
 
 

@@ -301,6 +301,16 @@ def test_a_device_without_a_node(bound, text):
     assert found[0]["blocks"] == 8
 
 
+def test_a_device_that_another_driver_got_meanwhile_is_left_alone(bound):
+    def taken():
+        bound.unlink("/sys/bus/dax/devices/dax1.0/driver")
+        os.symlink("../drivers/device_dax", bound.path("/sys/bus/dax/devices/dax1.0/driver"))
+    bound.hooks["/sys/devices/system/memory/memory338/state"] = taken
+    with pytest.raises(TestbedError, match="its dax device went from kmem to device_dax meanwhile: something else works on it, too"):
+        system_ram.apply(bound, [dict(entry, offline=True) for entry in wanted("dram", "device")])
+    assert bound.dax_state()["dax1.0"][0] == "device_dax"
+
+
 def test_named_twice(made):
     with pytest.raises(TestbedError, match="is named twice"):
         system_ram.apply(made, wanted()[:1] * 2)

@@ -75,6 +75,12 @@ def test_the_wrong_order_of_targets(recorded):
     assert "the same number" in patient.only("wrong_target_order", {"memory_devices": ["0x1", "0x2", "0x3"], "memmap": "dram"})["remedy"]
 
 
+def test_the_wrong_order_below_a_switch(recorded):
+    """By host bridges alone any order would do."""
+    entry = recorded("bridges").only("wrong_target_order", {"memory_devices": ["0x3", "0x4", "0x5"], "memmap": "dram"})
+    assert entry["remedy"].endswith("there are 1 below 0000:0f:00.0, 2 below 0000:0f:01.0")
+
+
 @pytest.mark.parametrize("serial", ["0x1", "0x0"])
 def test_serial_numbers_that_tell_nothing(broken, serial):
     patient = broken("wrong_order-6.12")

@@ -70,7 +70,7 @@ def test_an_answer_that_does_not_fit_is_not_used(image, tmp_path, content):
     kept = tmp_path / "kept.json"
     kept.write_text(content, encoding="ascii")
     directory = image(SWITCH_OFF)
-    now = accelerator._circumstances(directory)
+    now = accelerator.circumstances()
     chosen, reason = accelerator._kept_or_found(str(kept), now, directory)
     assert reason != "another machine's"
     assert json.loads(kept.read_text(encoding="ascii")) == {"circumstances": now, "accelerator": chosen, "reason": reason}

@@ -9,8 +9,8 @@ import signal
 import time
 
 import pytest
+from ansible_collections.memlab.testbed.plugins.module_utils import process
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import process
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 

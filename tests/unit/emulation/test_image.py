@@ -12,8 +12,9 @@ import subprocess
 import sys
 
 import pytest
+from ansible_collections.memlab.testbed.plugins.module_utils import process
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import guest_tree, image, process
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import guest_tree, image
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.tests.synthetic.builder import BUILDER

@@ -15,8 +15,9 @@ import sys
 import threading
 
 import pytest
+from ansible_collections.memlab.testbed.plugins.module_utils import process
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, lifecycle, process, topology, warm
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, lifecycle, topology, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine, greets
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
@@ -45,10 +46,18 @@ def fixture_image(tmp_path, pvh_kernel):
     return directory
 
 
+def cached_in(monkeypatch, directory):
+    """A cache where it is known that there is no KVM: to ask takes long where it opens and runs nothing."""
+    monkeypatch.setenv("MEMLAB_CACHE", str(directory))
+    directory.mkdir()
+    known = {"circumstances": accelerator.circumstances(), "accelerator": "tcg", "reason": "known before the test"}
+    (directory / "accelerator.json").write_text(json.dumps(known), encoding="ascii")
+
+
 @pytest.fixture(name="make")
 def fixture_make(tmp_path, monkeypatch, image):
     """``make(**keys)``: the machine of a guest with those keys beside the usual ones, ended after the test."""
-    monkeypatch.setenv("MEMLAB_CACHE", str(tmp_path / "cache"))
+    cached_in(monkeypatch, tmp_path / "cache")
     made = []
 
     def make(ssh_port=0, name="a", **keys):
@@ -122,7 +131,7 @@ def test_everything_listens_on_the_loopback_or_in_the_directory(make):
 
 
 def test_an_awkward_directory_does_no_harm(make, monkeypatch, tmp_path):
-    monkeypatch.setenv("MEMLAB_CACHE", str(tmp_path / "a cache, with=commas;and'quotes"))
+    cached_in(monkeypatch, tmp_path / "a cache, with=commas;and'quotes")
     machine = make(cxl=CXL)
     error = refused(machine, timeout=1)
     assert error.summary == "guest a did not answer ssh within 1 s"

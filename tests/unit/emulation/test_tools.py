@@ -140,6 +140,15 @@ def test_a_tool_that_is_missing():
     assert found["missing"] == {"memlab-no-such-tool": "some-package"}
 
 
+def test_who_does_not_need_qemu_need_not_have_a_new_one(tmp_path, monkeypatch):
+    old = tmp_path / "qemu-system-x86_64"
+    old.write_text("#!/bin/sh\necho QEMU emulator version 7.2.11\n", encoding="ascii")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path, os.environ["PATH"]))
+    found = tools.survey(Host(), {"sh": "dash"})
+    assert (found["missing"], found["qemu_version"], found["qemu_too_old"]) == ({}, None, False)
+
+
 def test_a_qemu_that_is_too_old_is_missing(tmp_path, monkeypatch):
     old = tmp_path / "qemu-system-x86_64"
     old.write_text("#!/bin/sh\necho QEMU emulator version 7.2.11\n", encoding="ascii")

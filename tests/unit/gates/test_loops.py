@@ -12,8 +12,7 @@ import yaml
 
 ALLOWED = {
     # Waves, on the controller.
-    ("roles/rollout/tasks/begin.yml", "{{ rollout_opened.gates }}"),
-    ("roles/rollout/tasks/back.yml", "{{ rollout_opened.gates }}"),
+    ("roles/rollout/tasks/gates.yml", "{{ rollout_opened.gates }}"),
     # The steps of a rollout, and looks at a host while it soaks: what its operator chose.
     ("roles/rollout/tasks/main.yml", "{{ rollout_steps }}"),
     ("roles/rollout/tasks/steps/soak.yml",

@@ -26,7 +26,7 @@ MAKEFILE = """\
 OUT := $(O)
 objects := $(patsubst %.c,$(OUT)/%.o,$(notdir $(wildcard mm/*.c)))
 allnoconfig:
-\t@grep -v BAD $(KCONFIG_ALLCONFIG) > $(KCONFIG_CONFIG) || :
+\t@echo asked >> $(OUT)/asked; grep -v BAD $(KCONFIG_ALLCONFIG) > $(KCONFIG_CONFIG) || :
 all: $(OUT)/vmlinux
 $(OUT)/vmlinux: $(objects)
 \t@$(CC) -g $(KCFLAGS) -c -o $(OUT)/path $(CURDIR)/lib/path.c && cat $^ $(OUT)/path > $@; cp $@ $(OUT)/image; echo "0 T start" > $(OUT)/System.map
@@ -96,6 +96,17 @@ def test_built_once_and_only_what_a_patch_touches(wanted, cache, tmp_path):
     build.ensure(Host(), named)
     other = build.ensure(Host(), dict(named, patches=[patch("--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1 +1 @@\n-b\n+B\n")]))[1]
     assert compiled(cache) == ["mm/b.o"] and other["key"] != answer["key"]
+
+
+def test_a_configuration_is_made_again_where_a_patch_may_change_it(wanted, cache):
+    build.ensure(Host(), wanted)
+    build.ensure(Host(), dict(wanted, patches=[patch("--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1 +1 @@\n-b\n+B\n")]))
+    asked, = cache.glob("kernel_build/bases/*/objects/*/asked")
+    assert asked.read_text(encoding="ascii").split() == ["asked"]
+    line = MAKEFILE.splitlines()[3]
+    text = "--- a/Makefile\n+++ b/Makefile\n@@ -4,1 +4,1 @@\n-%s\n+%s\n" % (line, line.replace("BAD", "FINE"))
+    with pytest.raises(TestbedError, match="CONFIG_FINE is n, not y"):
+        build.ensure(Host(), dict(wanted, patches=[patch(text)]))
 
 
 def test_two_directories_give_the_same_bytes(wanted, cache, monkeypatch):

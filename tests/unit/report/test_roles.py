@@ -60,6 +60,19 @@ def test_report_and_verify(play, tmp_path):
     assert "changed=0 " in play()[1]
 
 
+def test_check_mode_writes_no_report_and_shows_what_it_would_be(play, tmp_path):
+    code, output = play("--check", "--diff")
+    assert code == 0 and '+    "cxlhost": {' in output and "changed=1 " in output, output
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_report_that_cannot_be_written_is_said(play, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    code, output = play()
+    assert code == 2 and "cannot write %s/cache/reports/site.json (" % tmp_path in output, output
+    assert "Traceback" not in output
+
+
 def test_everything_that_fails_is_said(play):
     code, output = play("--check", "-e", json.dumps({"asserted": [{"expression": "length(devices) > `2`", "message": "too few devices"}, {"expression": "["}],
                                                      "memory_devices": [{"serial": "0x1", "memmap": "dram"}]}))

@@ -174,13 +174,6 @@ def test_a_damaged_lock_is_named(tmp_path, content):
     lock.release(str(tmp_path), os.getpid())
 
 
-def test_room_on_boot_with_a_link_that_leads_nowhere(tmp_path):
-    (tmp_path / "boot").mkdir()
-    (tmp_path / "boot/vmlinuz-6.1").write_bytes(b"x" * 10)
-    (tmp_path / "boot/dtb-6.1").symlink_to("gone")
-    assert claim.boot_room(Host(str(tmp_path)), "6.1")[1] == 10
-
-
 def test_a_host_belongs_to_one_rollout(tmp_path):
     host = Host(str(tmp_path))
     assert claim.take(host, "/var/claim", "one", "1", "here") and not claim.take(host, "/var/claim", "one", "1", "here")

@@ -55,6 +55,22 @@ def test_what_was_no_memory_is_a_device_again():
                      "devices": [{"memory_devices": ["0x1"], "mode": "devdax", "offline": True}], "blocks": []}
 
 
+@pytest.mark.parametrize("entry, everywhere", [(True, False), (None, True), (None, False), (False, True)])
+def test_what_a_namespace_holds_by_now_may_be_lost_only_where_that_was_declared(entry, everywhere):
+    """It was memory, and the rollout made a device of it, where a program may have kept something since."""
+    declared = {"nvdimms": ["0x1"], "namespace": {"name": "data", "mode": "devdax"}, "mode": "devdax"}
+    if entry is not None:
+        declared["allow_data_loss"] = entry
+    before = dict(facts((1, "other_node", "mm")), namespaces=[{"name": "namespace1.0", "label": "data"}])
+    before["devices"][0].update(namespace={"name": "namespace1.0"}, memory_devices=[])
+    now = copy.deepcopy(before)
+    now["devices"][0].update(mode="devdax")
+    now["ranges"] = []
+    (device,) = restore.back(now, restore.before(before, [declared], everywhere))["devices"]
+    assert device.get("allow_data_loss", False) is (everywhere if entry is None else entry)
+    assert device["namespace"] == "data" and (device["mode"], device["memmap"]) == ("system-ram", "dram")
+
+
 def test_what_a_reboot_took_is_made_again():
     was = restore.before(facts((1, "self", "mmmmmmmm")), DECLARED)
     found = restore.back(NONE, was)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import process
+from ansible_collections.memlab.testbed.plugins.module_utils import process
 
 
 @pytest.fixture(name="sleeper")
