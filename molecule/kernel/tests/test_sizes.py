@@ -50,7 +50,7 @@ def test_both_places_are_proven_with_blocks_of(guest, ask, size):
     complaints = ask("log")
     device, = guest.module("dax_device", devices=[{"namespace": "wide", "mode": "devdax"}]).result["devices"]
     name = device["dax"]
-    for value, placement in (("1", "self"), ("0", "other_node")):
+    for value, placement in (("1", "self"), ("0", "same_node")):
         assert ask("prepare", name) == [None, []]
         seen = ask("placed", name, value, NODE)
         reserved = size * M // 64 // 4096 if value == "1" else 0
@@ -60,6 +60,7 @@ def test_both_places_are_proven_with_blocks_of(guest, ask, size):
         facts = guest.module("memmap_facts", gather="blocks").result["ansible_facts"]["memmap"]
         found = {entry["id"]: entry["placement"] for entry in facts["blocks"]}
         assert {found[block] for block in seen["wanted"]} == {placement} and facts["conflicts"] == []
-        assert all(proof["available"] for proof in facts["proofs"].values()), facts["proofs"]
+        # Node 1 has memory from boot on, so its zones tell nothing to the module; what they say is in "more".
+        assert facts["proofs"]["page_tables"]["available"] and facts["proofs"]["page_flags"]["available"], facts["proofs"]
         assert ask("release", name) == [None, [], None]
     assert ask("log") == complaints

@@ -81,6 +81,12 @@ def test_the_wrong_order_below_a_switch(recorded):
     assert entry["remedy"].endswith("there are 1 below 0000:0f:00.0, 2 below 0000:0f:01.0")
 
 
+def test_memory_devices_without_serial_numbers(recorded):
+    entry = recorded("poor-6.12").only("serials_not_unique")
+    assert entry["subject"] == {"memory_devices": ["0000:0d:00.0", "0000:0e:00.0"]} and values(entry)[CXL + "/mem1/serial"] == "0x0"
+    assert recorded("poor-6.12").only("serials_not_unique", {"serial": "0x0", "memmap": "dram"})["severity"] == "problem"
+
+
 @pytest.mark.parametrize("serial", ["0x1", "0x0"])
 def test_serial_numbers_that_tell_nothing(broken, serial):
     patient = broken("wrong_order-6.12")
@@ -117,7 +123,8 @@ def test_a_soft_reserved_range_without_dax_device(recorded):
     assert values(entry)["/proc/iomem"] == "0x20000000-0x2fffffff : Soft Reserved"
 
 
-def test_soft_reserve_switched_off(broken):
+def test_soft_reserve_switched_off(broken, recorded):
+    assert values(recorded("poor-6.12").only("soft_reserve_off")) == {"/proc/cmdline": "efi=nosoftreserve"}
     patient = broken("pinned-6.12")
     patient.put("/proc/cmdline", "memory_hotplug.memmap_on_memory=1 efi=runtime,nosoftreserve")
     assert patient.only("soft_reserve_off")["severity"] == "problem"
@@ -172,6 +179,20 @@ def test_a_kernel_without_ram_regions(recorded):
 def test_the_hypervisor_bit(recorded):
     entry = recorded("hypervisor-6.12").only("hypervisor_bit")
     assert values(entry) == {"/proc/cpuinfo": "flags: hypervisor", CONFIG: "CONFIG_CXL_REGION_INVALIDATION_TEST=n"}
+
+
+def test_a_kernel_that_was_built_without_device_dax(recorded):
+    # ndctl's answer there was "ndctl_dax_enable: dax0.0: failed to enable".
+    wanted = {"nvdimms": ["0x1"], "namespace": {"name": "ram", "mode": "devdax"}, "mode": "system-ram", "memmap": "dram"}
+    entries = recorded("rt-6.1").found("option_missing", wanted)
+    assert [values(entry) for entry in entries] == [{"/boot/config-6.1.0-56-rt-amd64": option + " is not set"} for option in (
+        "CONFIG_DEV_DAX", "CONFIG_DEV_DAX_KMEM", "CONFIG_DEV_DAX_PMEM")]
+
+
+def test_a_module_that_is_not_installed(recorded):
+    entry = recorded("poor-6.12").only("module_missing")
+    assert values(entry) == {MODULES + "/modules.dep": "no dax_cxl", MODULES + "/modules.builtin": "no dax_cxl"}
+    assert recorded("poor-6.12").only("region_without_dax")["subject"] == {"memory_devices": ["0000:0d:00.0"]}
 
 
 def test_the_hypervisor_bit_does_no_harm_to_a_kernel_for_tests(broken):
@@ -350,6 +371,13 @@ def test_a_knob_that_the_kernel_ignored(recorded):
 def test_a_memmap_that_is_not_in_dram(recorded):
     entry = recorded("same_node-6.12").only("memmap_not_in_dram")
     assert values(entry)["/sys/bus/dax/devices/dax0.1/memmap_on_memory"] == "0" and values(entry)["/proc/kcore"] == "8 MiB on node 1; 8 MiB on dax0.0"
+
+
+def test_a_namespace_whose_memmap_is_more_than_all_dram_that_is_free(recorded):
+    big = {"nvdimms": ["0x1"], "namespace": {"name": "big", "mode": "devdax"}, "mode": "system-ram", "memmap": "dram"}
+    entry = recorded("poor-6.12").only("not_enough_dram", big)
+    assert entry["message"] == "as memory it needs 378.0 MiB of DRAM for its memmap, and 305.1 MiB can be had"
+    assert entry["remedy"] == "say memmap: device, add a part of it (19456 MiB fit), or free memory first"
 
 
 def test_not_enough_dram_for_a_memmap(broken):

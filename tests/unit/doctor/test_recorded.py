@@ -82,6 +82,18 @@ EXPECTED = {
         ("notice", "cannot_go_offline", "0x1"),
         ("notice", "size_lost", "slow"),
         ("notice", "size_lost", "8a54d998-a662-41e2-a487-b4f202e0a203")],
+    "poor-6.12": [
+        ("problem", "soft_reserve_off", "kernel"),
+        ("problem", "module_missing", "kernel"),
+        ("problem", "region_without_dax", "0000:0d:00.0"),
+        ("problem", "not_enough_dram", "big"),
+        ("notice", "serials_not_unique", "0000:0d:00.0, 0000:0e:00.0"),
+        ("notice", "auto_online_policy", "memory policy"),
+        ("notice", "size_lost", "big")],
+    "rt-6.1": [
+        ("problem", "option_missing", "kernel"),
+        ("problem", "option_missing", "kernel"),
+        ("problem", "option_missing", "kernel")],
     "rich-6.12": [
         ("notice", "auto_online_policy", "memory policy")],
     "unsupported-6.12": [
