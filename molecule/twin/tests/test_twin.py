@@ -30,9 +30,8 @@ def make_place(tmp_path_factory):
 @pytest.fixture(name="rehearsal", scope="module")
 def rehearse(controller, place):
     """What `ansible-playbook memlab.testbed.rehearse` said; the twin goes on running until the end of this module."""
-    done = controller.play("memlab.testbed.rehearse", seconds=600, rehearse_playbook="memlab.testbed.provision", rehearse_testbed=NAME,
-                           rehearse_directory=str(place), rehearse_capture_directory=str(place / "captures"), capture_directory=str(place / "captures"),
-                           rehearse_extra_vars={"report_path": ""}, rehearse_keep=True)
+    done = controller.play("memlab.testbed.rehearse", seconds=900, rehearse_testbed=NAME, rehearse_directory=str(place),
+                           rehearse_capture_directory=str(place / "captures"), capture_directory=str(place / "captures"), rehearse_keep=True)
     yield done
     if (place / "twins.qemu.yml").exists():
         controller.play("memlab.testbed.testbed_down", inventory=place / "twins.qemu.yml")
@@ -50,7 +49,7 @@ def open_twin(controller, rehearsal, place):
 
 def test_the_rehearsal_says_what_it_proved(rehearsal):
     assert rehearsal.code == 0, rehearsal.output
-    for fact in ("Rehearsal of memlab.testbed.provision on 1 twin: went well", "3 nodes, 2 host bridges, 1 switch, 3 memory devices, 2 empty ports, "
+    for fact in ("Rehearsal of memlab.testbed.rollout on 1 twin: went well", "3 nodes, 2 host bridges, 1 switch, 3 memory devices, 2 empty ports, "
                  "2 memory windows, 2 NVDIMMs", "2 declared memory devices (inventory) were accepted"):
         assert fact in rehearsal.output, rehearsal.output
 
@@ -65,7 +64,16 @@ def test_the_twin_is_what_its_own_kernel_says(twin):
     assert "store" in twin.check_output("ndctl list -N")
 
 
+def test_the_rehearsed_rollout_was_carried_out_and_written_down(rehearsal, twin, place):
+    assert rehearsal.code == 0, rehearsal.output
+    lines = (place / "journal/hosts" / (HOST + ".jsonl")).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["event"] for line in lines].count("done") == 1
+    # the twin was the rollout's, and is given back
+    assert twin.check_output("ls /var/lib/memlab") == ""
+
+
 def test_the_host_was_recorded_and_left_alone(host):
+    assert not host.file("/var/lib/memlab").exists
     assert host.check_output("ls /sys/bus/dax/devices | wc -l") == "0"
     assert not host.file("/root/.memlab-capture.tgz").exists
 
