@@ -64,10 +64,11 @@ def run(*argv, **options):
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, **options).stdout
 
 
-def unpack(directory, kernel, version):
-    """Fetch and unpack the kernel that a package depends on. Returns its release. :arg version: a pattern that the package's version matches."""
+def unpack(directory, kernel, backport):
+    """Fetch and unpack the kernel that a package depends on. Returns its release. :arg backport: whether it is the backports' one, or the suite's own."""
+    # The newest version comes first.
     name = next(re.search(r"^Depends: (linux-image-\S+)", record, re.MULTILINE).group(1) for record in run("apt-cache", "show", kernel).split("\n\n")
-                if re.search("^Version: .*%s" % version, record, re.MULTILINE))
+                if bool(re.search("^Version: .*~bpo", record, re.MULTILINE)) == backport)
     run("apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", name, cwd=directory)
     archive = next(directory.glob("*.deb"))
     run("dpkg-deb", "--extract", str(archive), str(directory / "all"))
@@ -108,11 +109,11 @@ def main():
     target, names = pathlib.Path(sys.argv[1]), sys.argv[2:] or ["good", *FAULTS]
     target.mkdir(parents=True, exist_ok=True)
     releases = {}
-    for kernel, version, those in (("linux-image-amd64", "~bpo", {"newer"}), ("linux-image-rt-amd64", "", {"good", *FAULTS})):
+    for kernel, backport, those in (("linux-image-amd64", True, {"newer"}), ("linux-image-rt-amd64", False, {"good", *FAULTS})):
         wanted = those.intersection(names)
         with tempfile.TemporaryDirectory(dir=target) as temporary:
             source = pathlib.Path(temporary)
-            real = unpack(source, kernel, version) if wanted else None
+            real = unpack(source, kernel, backport) if wanted else None
             for name in wanted:
                 releases[name] = "%s-%s" % (real.partition("-rt")[0], name) if name in FAULTS else real
                 package(source / "all", real, releases[name], FAULTS.get(name), target / (name + ".deb"))
