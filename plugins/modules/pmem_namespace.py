@@ -48,7 +48,8 @@ options:
       state:
         description:
           - V(present) makes the namespace where there is none, or enables it. One that is not as declared is an error.
-          - V(reconfigured) makes one that is not as declared anew, with the uuid that it had.
+          - V(reconfigured) makes one that is not as declared anew, with the uuid that it had. Where there is none, O(namespaces[].mode) and
+            O(namespaces[].size) have to be given.
           - V(absent) removes it. Where its region does not exist there is none to remove.
         type: str
         choices: [present, absent, reconfigured]
