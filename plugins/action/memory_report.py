@@ -9,7 +9,6 @@ import os
 
 from ansible_collections.memlab.testbed.plugins.module_utils import store
 from ansible_collections.memlab.testbed.plugins.module_utils.report import rows, table
-from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
 from ansible_collections.memlab.testbed.plugins.modules import memory_report
 from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
 
