@@ -20,7 +20,7 @@ MODULES = ("offline", "absent", "regions", "devices", "blocks")
 def before(facts, entries, allow_data_loss=False):
     """One dictionary for each declared entry: its ``name``, how it was ``declared``, and how it ``was``.
 
-    That is ``there``, and for one dax device ``mode``, ``memmap`` and ``online`` (runs of blocks), for a divided one ``parts`` of these.
+    That is ``there``, and for one dax device ``mode``, ``memmap`` and ``online`` (runs of blocks), for a divided one ``parts`` of these with their ``size``.
     :arg facts: the fact ``memmap``. :arg allow_data_loss: what holds of entries that do not say it themselves.
     Raises :class:`TestbedError` for a declaration that is none.
     """
@@ -41,23 +41,36 @@ def back(facts, saved):
         now = _now(facts, entry)
         if now == was:
             continue
-        where = _where(entry)
-        if now.get("online") and not was.get("online"):
+        where, used, uses = _where(entry), _used(was), _used(now)
+        if any(part.get("online") for part in uses) and not any(part.get("online") for part in used):
             found["offline"].append(dict(where, state="offline"))
         region = regions.get(tuple(entry.members)) if entry.type == "ram" else None
-        if region is not None and now["there"] and (not was["there"] or was.get("mode") is None and now.get("mode")):
+        if region is not None and now["there"] and (not was["there"] or uses and not used):
             found["absent"].append({"memory_devices": entry.members, "state": "absent"})
-        if region is not None and was["there"] and (not now["there"] or was.get("mode") is None):
+        if region is not None and was["there"] and (not now["there"] or not used):
             found["regions"].append(region)
-        if was["there"] and was.get("mode"):
-            device = dict(where, mode=was["mode"], offline=True)
-            if was["mode"] == "system-ram":
-                # Whatever it holds by now may be somebody's: only the declaration's own permission counts.
-                device.update({"memmap": was["memmap"]}, **({"allow_data_loss": True} if entry.namespace and entry.allow_data_loss else {}))
-            found["devices"].append(device)
-            if was.get("online") and now.get("mode"):
-                found["blocks"] += _blocks(facts, entry, now.get("online") or [], was["online"])
+        if used:
+            found["devices"].append(dict(where, offline=True, **_as_it_was(entry, used, len(uses))))
+            if len(used) == len(uses):
+                for device, is_now, part in zip(desired.dax_devices(facts, entry), uses, used):
+                    found["blocks"] += _blocks(facts, device, is_now.get("online") or [], part["online"]) if part.get("online") else []
     return found
+
+
+def _used(state):
+    """The devices of a state that some driver had: none, one, or each part of a divided one."""
+    return state.get("parts") or ([state] if state.get("mode") else [])
+
+
+def _as_it_was(entry, used, now):
+    """What dax_device is asked for. :arg now: how many devices there are of it."""
+    parts = [dict({"mode": part["mode"]}, **({"memmap": part["memmap"]} if part["mode"] == "system-ram" else {})) for part in used]
+    if len(used) > 1:
+        return {"parts": [dict(wanted, size=str(part["size"])) for wanted, part in zip(parts, used)]}
+    if now > 1:
+        return {"parts": [dict(parts[0], size="all")]}
+    # Whatever it holds by now may be somebody's: only the declaration's own permission counts.
+    return dict(parts[0], **({"allow_data_loss": True} if used[0]["mode"] == "system-ram" and entry.namespace and entry.allow_data_loss else {}))
 
 
 def different(facts, saved):
@@ -69,7 +82,7 @@ def _now(facts, entry):
     devices = desired.dax_devices(facts, entry)
     if len(devices) == 1:
         return dict(_device(facts, devices[0]), there=True)
-    return {"there": bool(devices), "parts": [_device(facts, device) for device in devices]}
+    return {"there": bool(devices), "parts": [dict(_device(facts, device), size=device["size"]) for device in devices]}
 
 
 def _device(facts, device):
@@ -93,9 +106,8 @@ def _online(facts, device):
     return found
 
 
-def _blocks(facts, entry, now, was):
+def _blocks(facts, device, now, was):
     """For memory_blocks: what is online too much goes offline first, then all runs that were online go online, by addresses of now."""
-    (device,) = desired.dax_devices(facts, entry)
     own = _own(facts, device)
     if not own:
         return []

@@ -55,6 +55,39 @@ def test_what_was_no_memory_is_a_device_again():
                      "devices": [{"memory_devices": ["0x1"], "mode": "devdax", "offline": True}], "blocks": []}
 
 
+def divided(*parts):
+    """One memory device in parts, each: placement, its blocks in letters; they lie one after the other."""
+    found, block = dict(NONE, ranges=[], devices=[]), 0x40
+    for number, (placement, zones) in enumerate(parts):
+        one = facts((1, placement, zones), base=block)
+        one["devices"][0].update(name="dax1.%d" % number, size=len(zones) * BLOCK)
+        found["devices"] += one["devices"]
+        found["ranges"] += [dict(entry, device="dax1.%d" % number) for entry in one["ranges"]]
+        block += len(zones)
+    return found
+
+
+def test_a_device_in_parts_is_divided_again():
+    before = divided(("self", "mm--"), ("other_node", "mmmm"))
+    was = restore.before(before, DECLARED[:1])
+    whole = facts((1, "self", "mmmmmmmm"))
+    found = restore.back(whole, was)
+    assert found["devices"] == [{"memory_devices": ["0x1"], "offline": True, "parts": [
+        {"mode": "system-ram", "memmap": "device", "size": str(4 * BLOCK)}, {"mode": "system-ram", "memmap": "dram", "size": str(4 * BLOCK)}]}]
+    assert not found["absent"] and not found["regions"] and not found["blocks"] and restore.different(whole, was) == ["0x1"]
+    # Once it is, its blocks are known by their addresses.
+    again = divided(("self", "----"), ("other_node", "----"))
+    assert restore.back(again, was)["blocks"] == [region(0x40, 2, zone="movable"), region(0x44, 4, zone="movable")]
+    assert not any(restore.back(before, was).values()) and restore.different(before, was) == []
+
+
+def test_a_device_that_was_divided_is_made_whole():
+    was = restore.before(facts((1, "self", "mm------")), DECLARED[:1])
+    found = restore.back(divided(("self", "mmmm"), ("other_node", "mmmm")), was)
+    assert found["devices"] == [{"memory_devices": ["0x1"], "offline": True, "parts": [{"mode": "system-ram", "memmap": "device", "size": "all"}]}]
+    assert not found["absent"] and not found["blocks"]
+
+
 @pytest.mark.parametrize("entry, everywhere", [(True, False), (None, True), (None, False), (False, True)])
 def test_what_a_namespace_holds_by_now_may_be_lost_only_where_that_was_declared(entry, everywhere):
     """It was memory, and the rollout made a device of it, where a program may have kept something since."""
