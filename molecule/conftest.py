@@ -136,11 +136,11 @@ class Guest:
         self._ssh = ["ssh", "-p", str(values["ansible_port"]), "-i", values["ansible_ssh_private_key_file"], *shlex.split(values["ansible_ssh_common_args"]),
                      "%s@%s" % (values["ansible_user"], values["ansible_host"])]
 
-    def shell(self, script, given=""):
-        """What a script prints; it must succeed."""
+    def shell(self, script, given="", seconds=120):
+        """What a script prints; it must succeed, and end within ``seconds``."""
         if self._ssh is None:
             self.connect()
-        done = subprocess.run([*self._ssh, "set -e\n" + script], input=given, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run([*self._ssh, "set -e\n" + script], input=given, capture_output=True, text=True, timeout=seconds, check=False)
         assert done.returncode == 0, (script, done.stdout, done.stderr)
         return done.stdout
 

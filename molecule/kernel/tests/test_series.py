@@ -46,7 +46,8 @@ def opened(open_guest):
 @pytest.fixture(scope="module", name="ask")
 def asker(guest):
     """A function that has series_on_guest.py do something in the guest."""
-    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT))
+    # Many rounds under a kernel that checks its locks take minutes where the machine has other work, too.
+    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=900))
 
 
 @pytest.fixture(scope="module", name="name")
