@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -25,6 +26,20 @@ PLAY = """
       vars:
         verify_gather: false
         verify_assertions: "{{ asserted | default([]) }}"
+"""
+
+
+MODULE = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.set_fact:
+        memmap: "{{ lookup('ansible.builtin.file', inventory_dir ~ '/facts.json') | from_json }}"
+        cacheable: true
+    - memlab.testbed.memory_report:
+        path: "{{ path | default(omit) }}"
+        variable: "{{ variable | default(omit) }}"
+      run_once: true
 """
 
 
@@ -71,6 +86,29 @@ def test_a_report_that_cannot_be_written_is_said(play, tmp_path):
     code, output = play()
     assert code == 2 and "cannot write %s/cache/reports/site.json (" % tmp_path in output, output
     assert "Traceback" not in output
+
+
+def test_memory_report_in_four_steps(play, tmp_path):
+    """Check mode, run, run again, check again, and without a file."""
+    (tmp_path / "site/play.yml").write_text(MODULE)
+    path, changes = tmp_path / "made/for/it.json", []
+    for check in (True, False, False, True):
+        code, output = play(*["--check"] * check, "-e", "path=%s" % path)
+        assert code == 0 and "0x1 dax0.0  512M  4/4     movable  1     device" in output and "As JSON: %s" % path in output, output
+        changes.append((re.search(r"changed=(\d)", output).group(1), path.exists()))
+    assert changes == [("1", False), ("1", True), ("0", True), ("0", True)]
+    assert path.stat().st_mode & 0o777 == 0o644 and list(json.loads(path.read_text())["hosts"]) == ["cxlhost"]
+    path.unlink()
+    code, output = play("-e", json.dumps({"variable": "elsewhere", "elsewhere": [{"serial": "0x1", "memmap": "dram"}]}))
+    assert code == 0 and "changed=0 " in output and "As JSON" not in output and not path.exists(), output
+    # what another variable declares is what is wanted
+    assert "0x1 dax0.0  512M  4/4     movable  1     dram" in output, output
+
+
+def test_memory_report_refuses_what_it_does_not_know(play, tmp_path):
+    (tmp_path / "site/play.yml").write_text(MODULE.replace("variable:", "colour:"))
+    code, output = play("-e", "variable=blue")
+    assert code == 2 and "colour" in output and "Traceback" not in output, output
 
 
 def test_everything_that_fails_is_said(play):
