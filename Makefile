@@ -15,7 +15,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv venv-dev pipeline ssh down check unit fleet explore lint docs changelog sanity importer molecule test benchmarks build lock clean
+.PHONY: help venv venv-dev pipeline ssh down check unit fleet explore lint docs changelog sanity importer molecule shared test benchmarks build lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -69,15 +69,20 @@ sanity: $(VENV)/dev.stamp ## ansible-test sanity, all tests
 importer: $(VENV)/runtime.stamp $(VENV)/importer.stamp ## galaxy-importer, a warning being a failure
 	scripts/importer.sh
 
-# Two at a time: a guest under TCG fills one core, and its tests mostly wait for it. The first one builds the image that most start from; of the others
-# the longest come first, so that none of them runs alone at the end.
+# Two at a time: a guest under TCG fills one core, and its tests mostly wait for it. The first one builds the image that most start from. Those without a testbed
+# of their own share its guest, so they are one job, one after the other. The longest come first, so that none of them runs alone at the end.
 LONGEST := kernel rollout rollback devices_next devices
-SCENARIOS := default $(LONGEST) $(filter-out default $(LONGEST),$(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+SCENARIOS := $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
+OWN := $(patsubst molecule/%/testbed.qemu.yml,%,$(wildcard molecule/*/testbed.qemu.yml))
 SCENARIOS_AT_ONCE ?= 2
 
 molecule: $(VENV)/dev.stamp $(VENV)/tools.stamp ## all scenarios, on guests under QEMU; one of them: make scenario-NAME
 	@$(MAKE) --no-print-directory scenario-default
-	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target $(addprefix scenario-,$(filter-out default,$(SCENARIOS)))
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
+	    $(addprefix scenario-,$(LONGEST)) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN)))
+
+shared: $(VENV)/dev.stamp $(VENV)/tools.stamp
+	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(addprefix scenario-,$(filter-out $(OWN),$(SCENARIOS)))
 
 scenario-%: $(VENV)/dev.stamp $(VENV)/tools.stamp
 	$(info scenario $* begins)@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/molecule test --scenario-name $*
