@@ -77,15 +77,17 @@ OWN := $(patsubst molecule/%/testbed.qemu.yml,%,$(wildcard molecule/*/testbed.qe
 SCENARIOS_AT_ONCE ?= 2
 
 molecule: $(VENV)/dev.stamp $(VENV)/tools.stamp ## all scenarios, on guests under QEMU; one of them: make scenario-NAME
-	@$(MAKE) --no-print-directory scenario-default
-	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
-	    $(addprefix scenario-,$(LONGEST)) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN)))
+	@rm -f tests/output/scenario-*.log
+	@$(MAKE) --no-print-directory scenario-default && \
+	$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
+	    $(addprefix scenario-,$(LONGEST)) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN))); \
+	status=$$?; scripts/scenario.sh closing; exit $$status
 
 shared: $(VENV)/dev.stamp $(VENV)/tools.stamp
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(addprefix scenario-,$(filter-out $(OWN),$(SCENARIOS)))
 
 scenario-%: $(VENV)/dev.stamp $(VENV)/tools.stamp
-	$(info scenario $* begins)@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/molecule test --scenario-name $*
+	$(info scenario $* begins)@scripts/scenario.sh test $*
 
 benchmarks: ## the command of each benchmark
 	@grep -rhs '^# Run: ' benchmarks | sed 's/^# Run: /  /'
