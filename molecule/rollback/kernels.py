@@ -43,7 +43,7 @@ DEB_MAINT_PARAMS="$*" run-parts --exit-on-error --arg=%(release)s --arg=/boot/vm
 """,
 }
 
-# The kernel looks for its modules by its own release, whatever the package calls it.
+# The kernel looks for its modules by its own release, whatever the package calls it; an initramfs has those of one package alone.
 HOOK = """#!/bin/sh
 [ "$1" != prereqs ] || exit 0
 [ "$version" != %(release)s ] || ln -s %(release)s "$DESTDIR/lib/modules/%(real)s"
@@ -51,7 +51,7 @@ HOOK = """#!/bin/sh
 
 FAULT = """#!/bin/sh
 [ "$1" != prereqs ] || exit 0
-grep -q 'vmlinuz-%(release)s ' /proc/cmdline || exit 0
+[ -d /lib/modules/%(release)s ] || exit 0
 %(fault)s
 """
 

@@ -76,15 +76,15 @@ options:
             default: false
           kernel_file:
             description:
-              - Absolute path of a kernel's Debian package on the controller, in place of a kernel from the mirror. Not with C(loader=grub), where packages
-                are installed in the guest.
+              - Absolute path of a kernel's Debian package on the controller, in place of a kernel from the mirror. Only with C(loader=qemu), because
+                a guest with a boot loader has packages installed in it.
             type: str
           loader:
             description:
-              - What starts the kernel. V(qemu) does it itself, which is fast. V(grub) is started by firmware from the guest's own disk, as on a host, and
-                the guest keeps its boot parameters itself.
+              - What starts the kernel. V(qemu) does it itself, which is fast. V(grub) and V(systemd-boot) are started by firmware from the guest's own disk,
+                as on a host, and the guest keeps its boot parameters itself.
             type: str
-            choices: [qemu, grub]
+            choices: [qemu, grub, systemd-boot]
             default: qemu
       kernel_parameters:
         description: Boot parameters, one in each item.

@@ -34,7 +34,7 @@ options:
     description:
       - A kernel's Debian package (C(linux-image-*.deb)) on the controller, in place of one from the mirror. The image has its modules, and is made anew
         when the package's content is another.
-      - Excludes O(kernel_package), O(backports_kernel), O(loader=grub) and O(tuned=false).
+      - Excludes O(kernel_package), O(backports_kernel), O(tuned=false), and any O(loader) but V(qemu).
     type: path
     version_added: "0.1.0"
   disk_size:
@@ -43,10 +43,10 @@ options:
     default: 4G
   loader:
     description:
-      - What starts the kernel. V(qemu) does it itself. With V(grub) the image is a whole disk that firmware and GRUB start from, as on a host, and the
-        guest keeps its own boot configuration.
+      - What starts the kernel. V(qemu) does it itself. With V(grub) and V(systemd-boot) the image is a whole disk that firmware and this boot loader start
+        from, as on a host, and the guest keeps its own boot configuration.
     type: str
-    choices: [qemu, grub]
+    choices: [qemu, grub, systemd-boot]
     default: qemu
   tuned:
     description:
@@ -55,7 +55,7 @@ options:
     type: bool
     default: true
 requirements:
-  - mmdebstrap, e2fsprogs and zstd on the controller, fdisk and mtools with O(loader=grub), uidmap and fakeroot for users other than root
+  - mmdebstrap, e2fsprogs and zstd on the controller, fdisk and mtools for guests with a boot loader, uidmap and fakeroot for users other than root
 author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
@@ -120,7 +120,7 @@ def main():
             "backports_kernel": {"type": "bool", "default": False},
             "kernel_file": {"type": "path"},
             "disk_size": {"type": "str", "default": "4G"},
-            "loader": {"type": "str", "choices": ["qemu", "grub"], "default": "qemu"},
+            "loader": {"type": "str", "choices": ["qemu", "grub", "systemd-boot"], "default": "qemu"},
             "tuned": {"type": "bool", "default": True},
         },
         supports_check_mode=True,

@@ -29,8 +29,8 @@ def the_kernels(tmp_path_factory):
 
 @pytest.fixture(scope="module", name="guests")
 def the_guests(open_guest):
-    """Both guests, each with the kernel it came with."""
-    found = {name: open_guest(name) for name in ("first", "second")}
+    """All guests, each with the kernel it came with."""
+    found = {name: open_guest(name) for name in ("first", "second", "third")}
     for guest in found.values():
         guest.old = guest.shell("uname -r").strip()
         guest.boot = files(guest)
@@ -38,8 +38,8 @@ def the_guests(open_guest):
 
 
 def files(guest):
-    """What of kernels there is on the disk."""
-    return guest.shell("ls /boot /lib/modules").split()
+    """What of kernels there is on the disk, and of systemd-boot's on the EFI system partition."""
+    return guest.shell("ls /boot /lib/modules; ls -d /efi/loader/entries/* /efi/*/*/* 2>/dev/null || :").split()
 
 
 def started(guest):
@@ -69,14 +69,28 @@ def stands(guest):
     assert guest.shell("uname -r").strip() == guest.old
     assert "Linux version %s " % guest.old in guest.shell("cat /proc/version")
     # it is found by itself again: a later kernel of the distribution would be the default
-    environment = guest.shell("grub-editenv list")
-    assert "saved_entry" not in environment
-    assert "next_entry" not in environment or "next_entry=\n" in environment
-    assert 'set default="0"' in guest.shell("cat /boot/grub/grub.cfg")
-    assert guest.shell("ls /etc/default/grub.d/60-memlab* /etc/grub.d/44_memlab* 2>/dev/null || :") == ""
+    if by_grub(guest):
+        environment = guest.shell("grub-editenv list")
+        assert "saved_entry" not in environment
+        assert "next_entry" not in environment or "next_entry=\n" in environment
+        assert 'set default="0"' in guest.shell("cat /boot/grub/grub.cfg")
+        assert guest.shell("ls /etc/default/grub.d/60-memlab* /etc/grub.d/44_memlab* 2>/dev/null || :") == ""
+    else:
+        assert chosen(guest) == {}
     assert files(guest) == guest.boot
     assert guest.shell("dpkg --audit; ls /var/lib/memlab /etc/systemd/system.conf.d 2>/dev/null || :").split() in (
         [], ["/etc/systemd/system.conf.d:", "/var/lib/memlab:"])
+
+
+def by_grub(guest):
+    return guest.shell("ls -d /sys/firmware/efi/efivars/LoaderInfo-* 2>/dev/null || :") == ""
+
+
+def chosen(guest):
+    """systemd-boot's default and its entry for one boot, as far as they are set: variables of the firmware, four bytes of attributes before the text."""
+    found = {name: guest.shell("cat /sys/firmware/efi/efivars/LoaderEntry%s-* 2>/dev/null | tail -c +5 | tr -d '\\000'" % name)
+             for name in ("Default", "OneShot")}
+    return {name: value for name, value in found.items() if value}
 
 
 def serial(guest):
@@ -96,17 +110,18 @@ def test_a_full_disk_is_seen_before_anything_is_changed(controller, guests, kern
 
 def test_kernels_that_panic_and_that_hang(controller, guests, kernels):
     boots = {name: started(guest) for name, guest in guests.items()}
-    done = install(controller, kernels, {"first": "panics", "second": "hangs"}, watchdog=40)
+    done = install(controller, kernels, {"first": "panics", "second": "hangs", "third": "panics"}, watchdog=40)
     assert done.code == 2, done.output
-    for name, kind in (("first", "panics"), ("second", "hangs")):
+    for name, kind in (("first", "panics"), ("second", "hangs"), ("third", "panics")):
         result, failed = said(done, name)
         assert failed == 1, done.output
         assert (result["outcome"], result["release"], result["release_before"]) == ("rolled_back", kernels[kind][1], guests[name].old)
         assert "it did not come up: the host returned to %s by itself" % guests[name].old == result["reason"]
         stands(guests[name])
         assert started(guests[name]) != boots[name]
-        assert "Booting `Linux %s, on trial for one boot'" % kernels[kind][1] in serial(name)
-    assert any("Kernel panic - not syncing: sysrq triggered crash" in line for line in said(done, "first")[0]["tail"])
+        assert "Booting `Linux %s, on trial for one boot'" % kernels[kind][1] in serial(name) or not by_grub(guests[name])
+    for name in ("first", "third"):
+        assert any("Kernel panic - not syncing: sysrq triggered crash" in line for line in said(done, name)[0]["tail"])
     # nothing but the watchdog has ended it
     assert "Kernel panic" not in serial("second") and "watchdog did not stop" in serial("second")
 
@@ -139,7 +154,7 @@ def test_a_good_kernel_goes_through_and_by_kexec_too(controller, guests, kernels
     release = kernels["good"][1]
     done = guests["first"].module("boot_parameters", name="reserved", parameters=["memmap=16M$512M"])
     assert done.code == 0 and done.result["reboot_needed"], done.output
-    done = install(controller, kernels, {"first": "good", "second": "good"}, kexec=["second"])
+    done = install(controller, kernels, {name: "good" for name in guests}, kexec=["second"])
     assert done.code == 0, done.output
     for name, guest in guests.items():
         result = said(done, name)[0]
@@ -147,9 +162,15 @@ def test_a_good_kernel_goes_through_and_by_kexec_too(controller, guests, kernels
         guest.connect()
         guest.result = result
         assert "Linux version %s " % release in guest.shell("cat /proc/version")
-        assert re.search(r"^saved_entry=\S+>gnulinux-%s-advanced-" % re.escape(release), guest.shell("grub-editenv list"), re.MULTILINE)
+        if by_grub(guest):
+            assert re.search(r"^saved_entry=\S+>gnulinux-%s-advanced-" % re.escape(release), guest.shell("grub-editenv list"), re.MULTILINE)
+        else:
+            machine = guest.shell("cat /etc/machine-id").strip()
+            assert chosen(guest) == {"Default": "%s-%s.conf" % (machine, release)}
+            assert guest.shell("cat /efi/loader/entries/%s-%s.conf" % (machine, guest.old))
         assert {"vmlinuz-" + release, "vmlinuz-" + guest.old} <= set(files(guest))
-        assert guest.shell("ls /boot/grub/memlab-trial.cfg /etc/systemd/system/memlab-trial.timer 2>/dev/null || :") == ""
+        left = "/boot/grub/memlab-trial.cfg /efi/loader/entries/*memlab* /etc/systemd/system/memlab-trial.timer"
+        assert guest.shell("ls -d %s 2>/dev/null || :" % left) == ""
     # through the shell, GRUB's scripts and GRUB itself, as it was written
     assert guests["first"].shell("cat /proc/cmdline").split().count("memmap=16M$512M") == 1
     assert re.search("^ *20000000-20ffffff : Reserved$", guests["first"].shell("cat /proc/iomem"), re.MULTILINE)
@@ -167,7 +188,8 @@ def test_the_same_again_changes_nothing(controller, guests, kernels):
 
 
 def test_back_to_the_kernel_of_before(controller, guests):
-    guest = guests["second"]
-    done = controller.play(HERE / "back.yml", HERE / "testbed.qemu.yml", seconds=1200, kernel_install_rollback_to=guest.result)
+    to = {name: guests[name].result for name in ("second", "third")}
+    done = controller.play(HERE / "back.yml", HERE / "testbed.qemu.yml", seconds=1200, to=to)
     assert done.code == 0, done.output
-    stands(guest)
+    for name in to:
+        stands(guests[name])

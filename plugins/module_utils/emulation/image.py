@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Guest images: a Debian root file system, its kernel and an initrd, kept under the digest of what they were made from.
 
-An image is a directory of the cache with ``root.img`` (sparse: an ext4 file system, or a whole disk where GRUB starts the guest), ``kernel``,
+An image is a directory of the cache with ``root.img`` (sparse: an ext4 file system, or a whole disk where a boot loader starts the guest), ``kernel``,
 ``initrd`` and ``manifest.json``. It is built beside its place and moved there when it is complete, so that what is there is whole.
 """
 from __future__ import annotations
@@ -18,7 +18,7 @@ import shutil
 import tempfile
 
 from ansible_collections.memlab.testbed.plugins.module_utils import directories
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_disk, guest_tree, kernel_image, locks
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_start, guest_tree, kernel_image, locks, own_disk, systemd_boot_start
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import images_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
@@ -42,6 +42,9 @@ LEAST_DISK = 16 << 20
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.ASCII)
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
 
+# Boot loaders of guests that start from their own disk.
+_STARTS = {"grub": grub_start, "systemd-boot": systemd_boot_start}
+
 # Paths that no guest reads.
 _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*")
 
@@ -54,7 +57,7 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     :arg kernel_package: the kernel's package; by default Debian's meta package for this architecture.
     :arg backports_kernel: take the kernel from the suite's backports.
     :arg disk_size: bytes of the root file system; it is sparse.
-    :arg loader: ``qemu``, which starts the kernel itself, or ``grub``.
+    :arg loader: ``qemu``, which starts the kernel itself, ``grub`` or ``systemd-boot``.
     :arg tuned: ``False`` leaves services, initrd and boot parameters as Debian has them: the yardstick for boot times.
     :arg kernel_file: path of a kernel's Debian package, in place of one from the mirror; its digest is what the image depends on.
     Raises :class:`TestbedError` for a suite, a package or a size that cannot be one, and for a kernel file that cannot be read or used.
@@ -64,13 +67,14 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     for name in list(packages) + ([kernel_package] if kernel_package else []):
         if not _PACKAGE.fullmatch(name):
             raise TestbedError("%.60r is not the name of a Debian package" % (name,))
-    if disk_size < LEAST_DISK:
+    start = _STARTS.get(loader)
+    if disk_size < LEAST_DISK + (own_disk.ROOT_START if start else 0):
         raise TestbedError("disk_size: %s is too small for a root file system" % format_size(disk_size), remedy="a small one takes 1G, and it is sparse")
     found = {
         "recipe": RECIPE,
         "architecture": platform.machine(),
         "suite": suite,
-        "packages": sorted(set(PACKAGES) | set(packages) | set(grub_disk.PACKAGES if loader == "grub" else ())),
+        "packages": sorted(set(PACKAGES) | set(packages) | set(start.PACKAGES if start else ())),
         "kernel_package": kernel_package or "linux-image-amd64",
         "backports_kernel": backports_kernel,
         "disk_size": disk_size,
@@ -80,13 +84,13 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     if tuned:
         # The initrd's recipe is code; its script stands for it.
         parts = [_overlay(loader), guest_tree.initrd_script([]).encode("ascii"), repr(guest_tree.INITRD_MODULES).encode("ascii")]
-        if loader == "grub":
-            parts += [repr((grub_disk.early_overlay(), list(grub_disk.hooks()))).encode("utf-8")]
+        if start:
+            parts += [repr((own_disk.early_overlay(), list(start.hooks()), start.partition(), own_disk.ROOT_START)).encode("utf-8")]
         found["tuning"] = hashlib.sha256(b"\0".join(parts)).hexdigest()
     if kernel_file:
         if kernel_package or backports_kernel:
             raise TestbedError("a kernel file and a kernel from the mirror exclude each other", remedy="leave out kernel_package and backports_kernel")
-        if loader == "grub" or not tuned:
+        if start or not tuned:
             raise TestbedError("a kernel file is for guests that QEMU starts by the testbed's initrd",
                                remedy="install the package in the guest, with the role memlab.testbed.kernel_install")
         found["kernel_file"] = _digest_of_package(kernel_file)
@@ -111,7 +115,7 @@ def _digest_of_package(path):
 
 
 def _overlay(loader):
-    return guest_tree.archive_of(dict(guest_tree.overlay(), **(grub_disk.overlay() if loader == "grub" else {})))
+    return guest_tree.archive_of(dict(guest_tree.overlay(), **(_STARTS[loader].overlay() if loader in _STARTS else {})))
 
 
 def digest(wanted):
@@ -188,8 +192,8 @@ def _build(host, wanted, work, kernel_file):
         found = {"inputs": wanted, "kernel": release, "packages": _packages(tree),
                  "kernel_parameters": list(guest_tree.KERNEL_PARAMETERS) if wanted["tuned"] else []}
         root = os.path.join(image, "root.img")
-        if wanted["loader"] == "grub":
-            grub_disk.make(host, tree, root, wanted["disk_size"], fakeroot)
+        if wanted["loader"] in _STARTS:
+            own_disk.make(host, tree, root, wanted["disk_size"], fakeroot, _STARTS[wanted["loader"]].partition())
         else:
             with open(root, "wb") as stream:
                 stream.truncate(wanted["disk_size"])
@@ -252,11 +256,11 @@ def _mmdebstrap(wanted, work, archive):
                  "--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*",
                  "--customize-hook=tar-in %s /" % shlex.quote(overlay),
                  "--customize-hook=touch -d @4000000000 \"$1/etc/.updated\" \"$1/var/.updated\""]
-        if wanted["loader"] == "grub":
+        if wanted["loader"] in _STARTS:
             early = os.path.join(work, "early.tar")
             with open(early, "wb") as stream:
-                stream.write(guest_tree.archive_of(grub_disk.early_overlay()))
-            argv += ["--essential-hook=tar-in %s /" % shlex.quote(early)] + ["--customize-hook=" + hook for hook in grub_disk.hooks()]
+                stream.write(guest_tree.archive_of(own_disk.early_overlay()))
+            argv += ["--essential-hook=tar-in %s /" % shlex.quote(early)] + ["--customize-hook=" + hook for hook in _STARTS[wanted["loader"]].hooks()]
         else:
             # The initrd is our own, so Debian's need not be made.
             argv.append("--essential-hook=mkdir -p \"$1/etc/initramfs-tools\" && "

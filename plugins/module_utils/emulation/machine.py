@@ -20,7 +20,7 @@ import time
 from ansible_collections.memlab.testbed.plugins.module_utils import directories, process
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import serial
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, grub_disk, guest_tree, keys, locks, qemu_arguments
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, firmware, guest_tree, keys, locks, qemu_arguments
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor, Unreachable
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import guest_directory, testbed_directory
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
@@ -138,7 +138,7 @@ class Machine(object):
         argv = [accelerator.QEMU, "-name", "memlab-%s-%s" % (self.testbed, guest.name), "-nodefaults", "-no-user-config", "-display", "none"]
         argv += accelerator.arguments(accel, guest.hypervisor_bit) + qemu_arguments.machine_arguments(guest, self.file("memory"), cold_plug)
         argv += ["-blockdev", json.dumps({"node-name": DISK, "driver": "qcow2", "file": {"driver": "file", "filename": disk}, "discard": "unmap"}),
-                 "-device", "virtio-blk-pci,drive=%s,bus=pcie.0,id=memlab.blk%s" % (DISK, ",bootindex=0" if guest.image.loader == "grub" else "") + bounce,
+                 "-device", "virtio-blk-pci,drive=%s,bus=pcie.0,id=memlab.blk%s" % (DISK, ",bootindex=0" if guest.image.starter else "") + bounce,
                  "-netdev", "user,id=memlab.net,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22" % self.ssh_port,
                  "-device", "virtio-net-pci,netdev=memlab.net,bus=pcie.0,id=memlab.nic" + bounce,
                  "-device", "virtio-rng-pci,bus=pcie.0,id=memlab.rng" + bounce,
@@ -146,8 +146,8 @@ class Machine(object):
                  "-qmp", "unix:qmp.sock,server=on,wait=off"]
         if guest.watchdog:
             argv += ["-device", "i6300esb,bus=pcie.0,id=memlab.watchdog", "-action", "watchdog=reset"]
-        if guest.image.loader == "grub":
-            argv += grub_disk.arguments(grub_disk.firmware()[0], self.file(VARIABLES))
+        if guest.image.starter:
+            argv += firmware.arguments(firmware.find()[0], self.file(VARIABLES))
         else:
             argv += ["-kernel", os.path.join(self.image, "kernel"), "-initrd", os.path.join(self.image, "initrd"), "-append", self.kernel_command_line()]
         for name, path, mode in guest_tree.GIVEN_FILES:
@@ -182,8 +182,8 @@ class Machine(object):
 
     def make_disk(self, host, path):
         """An overlay over the image's disk, and a variable store for firmware that has one; the image itself is never written."""
-        if self.guest.image.loader == "grub":
-            shutil.copyfile(grub_disk.firmware()[1], self.file(VARIABLES))
+        if self.guest.image.starter:
+            shutil.copyfile(firmware.find()[1], self.file(VARIABLES))
         host.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", os.path.join(self.image, "root.img"), path])
 
     # running

@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_disk
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import firmware
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 # Volatile CXL memory devices came with QEMU 8.1; 8.2 is the oldest that the testbed is meant for.
@@ -49,7 +49,7 @@ def survey(host, tools=None):
     path = os.environ.get("PATH", "") + _SEARCHED
     wanted = dict(TOOLS, **({} if os.geteuid() == 0 else ROOTLESS_TOOLS)) if tools is None else tools
     missing = {tool: package for tool, package in sorted(wanted.items()) if shutil.which(tool, path=path) is None}
-    if tools is None and not grub_disk.has_firmware():
+    if tools is None and not firmware.is_there():
         missing["UEFI firmware"] = "ovmf"
     asked = "qemu-system-x86_64" in wanted and "qemu-system-x86_64" not in missing
     version = qemu_version(host.run(["qemu-system-x86_64", "--version"])) if asked else None

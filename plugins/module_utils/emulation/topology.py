@@ -37,8 +37,13 @@ class Image:
     backports_kernel: Annotated[bool, schema.boolean] = False
     # A kernel's Debian package on the controller, in place of one from the mirror.
     kernel_file: Annotated[Optional[str], _kernel_file] = None
-    # What starts the kernel: QEMU itself, or GRUB from the guest's own disk.
-    loader: Annotated[str, schema.one_of("qemu", "grub")] = "qemu"
+    # What starts the kernel: QEMU itself, or a boot loader from the guest's own disk.
+    loader: Annotated[str, schema.one_of("qemu", "grub", "systemd-boot")] = "qemu"
+
+    @property
+    def starter(self):
+        """The boot loader's name for people, ``None`` where QEMU starts the kernel."""
+        return {"grub": "GRUB"}.get(self.loader, self.loader) if self.loader != "qemu" else None
 
 
 @dataclass(frozen=True)

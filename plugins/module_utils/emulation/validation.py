@@ -79,15 +79,15 @@ def names(guest):
 
 
 def loader(guest):
-    """GRUB takes its boot parameters from the guest's own configuration."""
+    """A boot loader takes its boot parameters from the guest's own configuration."""
     if guest.image.kernel_file:
-        if guest.image.loader == "grub":
-            yield "image.kernel_file", "GRUB starts what is installed in the guest (image.loader): install the package there, as on a host"
+        if guest.image.starter:
+            yield "image.kernel_file", "%s starts what is installed in the guest (image.loader): install the package there, as on a host" % guest.image.starter
         for other in ("kernel_package", "backports_kernel"):
             if getattr(guest.image, other):
                 yield "image." + other, "image.kernel_file names the kernel already"
-    if guest.image.loader == "grub" and guest.kernel_parameters:
-        yield "kernel_parameters", "GRUB starts this guest (image.loader), so its boot parameters are set in the guest, as on a host"
+    if guest.image.starter and guest.kernel_parameters:
+        yield "kernel_parameters", "%s starts this guest (image.loader), so its boot parameters are set in the guest, as on a host" % guest.image.starter
 
 
 def processors(guest):

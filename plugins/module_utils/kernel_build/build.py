@@ -180,13 +180,14 @@ def _check_configuration(values, base, fresh):
 
 def _keep(kbuild, name, inputs, text, values, work, progress):
     """Pack, describe and move into its place."""
-    release = kbuild.answer("kernelrelease")
+    release, image = kbuild.answers("kernelrelease", "image_name")
+    image = os.path.join(kbuild.objects, image)
     stage = os.path.join(work, "artifact")
     os.mkdir(stage)
     version = re.match(r"\d+(?:\.\d+)*(?:-rc\d+)?", release).group(0).replace("-rc", "~rc") + "-1"
-    deb = package.image(kbuild, release, version, work)
+    deb = package.image(kbuild, image, release, version, work)
     os.rename(deb, os.path.join(stage, os.path.basename(deb)))
-    shutil.copyfile(os.path.join(kbuild.objects, kbuild.answer("image_name")), os.path.join(stage, "vmlinuz"))
+    shutil.copyfile(image, os.path.join(stage, "vmlinuz"))
     with open(os.path.join(stage, "config"), "w", encoding="utf-8") as stream:
         stream.write(text)
     shutil.copyfile(os.path.join(kbuild.objects, "System.map"), os.path.join(stage, "System.map"))

@@ -36,9 +36,9 @@ class Kbuild(object):
         self.srcarch = SRCARCH.get(platform.machine(), platform.machine())
         os.makedirs(objects, exist_ok=True)
 
-    def arguments(self, *targets):
+    def arguments(self, *targets, compiler=None):
         """make's command line. Of several prefixes that fit, gcc takes the last: files are named as the kernel itself names them."""
-        found = ["make", "-C", self.source, "O=" + self.objects, "CC=" + self._compiler(), "LOCALVERSION=" + self.options.get("localversion", "")]
+        found = ["make", "-C", self.source, "O=" + self.objects, "CC=" + (compiler or self._compiler()), "LOCALVERSION=" + self.options.get("localversion", "")]
         places = ((self.objects, "."), (self.source, "."), (self.objects + "/", ""), (self.source + "/", ""))
         maps = " ".join("-ffile-prefix-map=%s=%s" % place for place in places)
         return found + ["KCFLAGS=" + maps, "KAFLAGS=" + maps] + list(targets)
@@ -66,7 +66,7 @@ class Kbuild(object):
             found.update(DISTCC_HOSTS=" ".join(self.options["distcc"]), DISTCC_NO_REWRITE_CROSS="1")
         return found
 
-    def run(self, targets, each=None, extra=None, what="make"):
+    def run(self, targets, each=None, extra=None, what="make", compiler=None):
         """Run make for ``targets``. Raises :class:`TestbedError` with the first errors and the end of what it said."""
         lines = []
 
@@ -75,7 +75,7 @@ class Kbuild(object):
             if each is not None:
                 each(line)
 
-        code = self.host.stream(self.arguments(*targets), keep, dict(self.environment(), **(extra or {})))
+        code = self.host.stream(self.arguments(*targets, compiler=compiler), keep, dict(self.environment(), **(extra or {})))
         if code != 0:
             raise TestbedError("%s failed with exit code %d" % (what, code), details=_errors(lines), remedy=_remedy(lines))
         return lines
@@ -83,8 +83,8 @@ class Kbuild(object):
     # configuration
 
     def configure(self, target, path, extra=None):
-        """``make <target>`` with ``path`` for its ``.config``."""
-        self.run([target], extra=dict(extra or {}, KCONFIG_CONFIG=path), what="make %s" % target)
+        """``make <target>`` with ``path`` for its ``.config``. Kconfig tries the compiler some hundred times, on nothing that is worth keeping."""
+        self.run([target], extra=dict(extra or {}, KCONFIG_CONFIG=path), what="make %s" % target, compiler=self.options.get("compiler", "gcc"))
 
     def streamline(self, text, modules):
         """The configuration without the modules that ``modules`` (lsmod's output) does not name: scripts/kconfig/streamline_config.pl's answer."""
@@ -124,9 +124,9 @@ class Kbuild(object):
     def jobs(self):
         return self.options.get("jobs") or len(os.sched_getaffinity(0))
 
-    def answer(self, target):
-        """What a make target that only tells something says (``kernelrelease``, ``image_name``)."""
-        return self.run(["-s", "--no-print-directory", target])[-1].strip()
+    def answers(self, *targets):
+        """What make targets that only tell something say (``kernelrelease``, ``image_name``), a line each."""
+        return [line.strip() for line in self.run(["-s", "--no-print-directory"] + list(targets))[-len(targets):]]
 
     # what an earlier run left
 

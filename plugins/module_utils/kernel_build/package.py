@@ -26,13 +26,12 @@ exit 0
 """
 
 
-def image(kbuild, release, version, work):
-    """Build ``linux-image-<release>``. Returns the package's path in ``work``. Raises :class:`TestbedError`."""
+def image(kbuild, built, release, version, work):
+    """Build ``linux-image-<release>`` around the image ``built``. Returns the package's path in ``work``. Raises :class:`TestbedError`."""
     tree = os.path.join(work, "image")
     boot, control = os.path.join(tree, "boot"), os.path.join(tree, "DEBIAN")
     os.makedirs(boot)
     os.makedirs(control)
-    built = os.path.join(kbuild.objects, kbuild.answer("image_name"))
     for path, name in ((built, "vmlinuz"), (os.path.join(kbuild.objects, "System.map"), "System.map"), (os.path.join(kbuild.objects, ".config"), "config")):
         shutil.copyfile(path, os.path.join(boot, "%s-%s" % (name, release)))
     with open(os.path.join(kbuild.objects, ".config"), encoding="utf-8") as stream:

@@ -244,10 +244,10 @@ def _kernel(machine, twin):
         if word not in carried:
             twin.unexpressed.append(Unexpressed("the boot parameter %s names amounts or addresses of the host" % word, _PARAMETERS,
                                                 "the twin boots without it"))
-    if image.get("loader") == "grub":
+    if image.get("loader", "qemu") != "qemu":
         for word in carried:
             twin.unexpressed.append(Unexpressed("the boot parameter %s" % word, _PARAMETERS,
-                                                "the twin starts by GRUB without it, and a rehearsal sets it as it would on a host that lacks it"))
+                                                "the twin starts by its own boot loader without it, and a rehearsal sets it as it would on a host that lacks it"))
     elif carried:
         twin.guest["kernel_parameters"] = carried
     if machine.hypervisor:

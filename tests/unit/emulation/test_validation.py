@@ -50,7 +50,7 @@ MISTAKES = [
     ("cpus", 0, "cpus: 0 is not from 1 to 255"),
     ("slots", 257, "slots: 257 is not from 0 to 256"),
     ("image.backports_kernel", "yes", "image.backports_kernel: 'yes' is neither true nor false"),
-    ("image.loader", "lilo", "image.loader: 'lilo' is none of qemu, grub"),
+    ("image.loader", "lilo", "image.loader: 'lilo' is none of qemu, grub, systemd-boot"),
     ("image.loader", "grub", "kernel_parameters: GRUB starts this guest (image.loader), so its boot parameters are set in the guest, as on a host"),
     ("image.kernel_file", "kernel.deb", "image.kernel_file: 'kernel.deb' is not the absolute path of a Debian package"),
     ("image.kernel_file", "/boot/vmlinuz", "image.kernel_file: '/boot/vmlinuz' is not the absolute path of a Debian package"),
