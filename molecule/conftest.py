@@ -82,12 +82,12 @@ class Controller:
         output = process.communicate(timeout=seconds)[0]
         return Finished(process.returncode, output)
 
-    def play(self, playbook, inventory=TESTBED, seconds=300, **variables):
+    def play(self, playbook, inventory=TESTBED, seconds=600, **variables):
         """``ansible-playbook``, run to its end."""
         arguments = ["-i", inventory, playbook] + (["-e", json.dumps(variables)] if variables else [])
         return self.finish(self.start("ansible-playbook", *arguments), seconds)
 
-    def module(self, host, module, seconds=300, check=False, variables=None, **options):
+    def module(self, host, module, seconds=600, check=False, variables=None, **options):
         """``ansible -m``: one module on the guest, or with its result on ``localhost``. :arg variables: extra ones."""
         arguments = ["-i", TESTBED, host, "-m", "memlab.testbed." + module, "-a", json.dumps(options)] + (["--check"] if check else [])
         arguments += ["-e", json.dumps(variables)] if variables else []
@@ -136,7 +136,7 @@ class Guest:
         self._ssh = ["ssh", "-p", str(values["ansible_port"]), "-i", values["ansible_ssh_private_key_file"], *shlex.split(values["ansible_ssh_common_args"]),
                      "%s@%s" % (values["ansible_user"], values["ansible_host"])]
 
-    def shell(self, script, given="", seconds=120):
+    def shell(self, script, given="", seconds=300):
         """What a script prints; it must succeed, and end within ``seconds``."""
         if self._ssh is None:
             self.connect()

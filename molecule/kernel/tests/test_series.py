@@ -3,9 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Linux 6.1 with the series dax-kmem-memmap-on-memory-6.1 and the configuration ``testbed``: the knob, the proof, many cycles, and what fails midway.
 
-Needs the guest ``patched`` that runs such a kernel with memory_hotplug.memmap_on_memory=1, blocks of 128 MiB, below 4G of RAM, a node 1 without memory of its
-own
-and there the NVDIMMs 0x1 of 1G and 0x2 of 512M, with labels. The second one is memory throughout, so that node 1 stays when the first one leaves.
+Needs the guest ``patched`` that runs such a kernel with memory_hotplug.memmap_on_memory=1, blocks of 128 MiB, below 4G of RAM, a node 1 without memory of
+its own, and there the NVDIMMs 0x1 of 1G and 0x2 of 512M, with labels. The second one is memory throughout, so that node 1 stays when the first one leaves.
 """
 from __future__ import annotations
 

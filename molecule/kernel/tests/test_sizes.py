@@ -30,14 +30,14 @@ def opened(open_guest):
 
 @pytest.fixture(scope="module", name="ask")
 def asker(guest):
-    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=600))
+    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=900))
 
 
 def boot(guest, *parameters):
     done = guest.module("boot_parameters", name="block-size", parameters=parameters)
     assert done.code == 0, done.output
     done = guest.controller.finish(guest.controller.start("ansible", "-i", guest.inventory, guest.name, "-m", "ansible.builtin.reboot",
-                                                          "-a", json.dumps({"reboot_command": "systemctl reboot"})), 600)
+                                                          "-a", json.dumps({"reboot_command": "systemctl reboot", "reboot_timeout": 900})), 1000)
     assert done.code == 0, done.output
     guest.connect()
 

@@ -45,8 +45,9 @@ BLACKLISTED_MODULES = (
     "rapl", "serio_raw", "sha1_ssse3", "sha256_ssse3", "sha512_ssse3",
 )
 
-# Kernel parameters that leave out self-tests and mitigations, neither of which says anything about memory placement.
-KERNEL_PARAMETERS = ("quiet", "cryptomgr.notests", "lsm=capability", "audit=0", "mitigations=off")
+# Kernel parameters that leave out self-tests and mitigations, neither of which says anything about memory placement. An emulated processor stands still while
+# the machine does something else: lockups and stalls are what takes the longest that the kernel can wait for.
+KERNEL_PARAMETERS = ("quiet", "cryptomgr.notests", "lsm=capability", "audit=0", "mitigations=off", "watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=300")
 
 # With this parameter the initrd switches the machine off: the question was whether it gets there.
 PROBE_PARAMETER = "memlab.probe"

@@ -83,7 +83,8 @@ def inputs(suite, packages=(), kernel_package=None, backports_kernel=False, disk
     }
     if tuned:
         # The initrd's recipe is code; its script stands for it.
-        parts = [_overlay(loader), guest_tree.initrd_script([]).encode("ascii"), repr(guest_tree.INITRD_MODULES).encode("ascii")]
+        parts = [_overlay(loader), guest_tree.initrd_script([]).encode("ascii")]
+        parts += [repr(words).encode("ascii") for words in (guest_tree.INITRD_MODULES, guest_tree.KERNEL_PARAMETERS)]
         if start:
             parts += [repr((own_disk.early_overlay(), list(start.hooks()), start.partition(), own_disk.ROOT_START)).encode("utf-8")]
         found["tuning"] = hashlib.sha256(b"\0".join(parts)).hexdigest()

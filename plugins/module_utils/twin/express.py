@@ -247,7 +247,7 @@ def _kernel(machine, twin):
     if image.get("loader", "qemu") != "qemu":
         for word in carried:
             twin.unexpressed.append(Unexpressed("the boot parameter %s" % word, _PARAMETERS,
-                                                "the twin starts by its own boot loader without it, and a rehearsal sets it as it would on a host that lacks it"))
+                                                "the twin's boot loader starts it without, and a rehearsal sets it as it would on a host that lacks it"))
     elif carried:
         twin.guest["kernel_parameters"] = carried
     if machine.hypervisor:
