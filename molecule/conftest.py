@@ -78,7 +78,7 @@ class Controller:
         return subprocess.Popen([command, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 env=dict(self.environment, **settings), start_new_session=True)
 
-    def finish(self, process, seconds=300):
+    def finish(self, process, seconds=600):
         output = process.communicate(timeout=seconds)[0]
         return Finished(process.returncode, output)
 
