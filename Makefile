@@ -77,7 +77,7 @@ OWN := $(patsubst molecule/%/testbed.qemu.yml,%,$(wildcard molecule/*/testbed.qe
 SCENARIOS_AT_ONCE ?= 2
 
 molecule: $(VENV)/dev.stamp $(VENV)/tools.stamp ## all scenarios, on guests under QEMU; one of them: make scenario-NAME
-	@rm -f tests/output/scenario-*.log
+	@rm -f tests/output/scenario-*
 	@$(MAKE) --no-print-directory scenario-default && \
 	$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
 	    $(addprefix scenario-,$(LONGEST)) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN))); \

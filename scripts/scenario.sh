@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 #
 # scenario.sh test NAME: one Molecule scenario whole; what it prints is kept in tests/output/, too.
-# scenario.sh closing: how each of them ended, by its test runner's last line; of those that failed, which tests or tasks did and why.
+# scenario.sh closing: how each of them ended, by its test runner's last line; of those that failed, what did and why.
 set -euo pipefail
 
 checkout=$(cd "$(dirname "$0")/.." && pwd)
@@ -11,7 +11,12 @@ logs=$checkout/tests/output
 mkdir -p "$logs"
 
 run() {
-    PATH="$checkout/.venv/bin:$PATH" molecule test --scenario-name "$1" 2>&1 | tee "$logs/scenario-$1.log"
+    local log=$logs/scenario-$1.log
+    # wide enough that nobody folds a line
+    if ! PATH="$checkout/.venv/bin:$PATH" COLUMNS=200 molecule test --scenario-name "$1" 2>&1 | tee "$log"; then
+        mv "$log" "$log.failed"
+        return 1
+    fi
 }
 
 plain() {
@@ -21,11 +26,14 @@ plain() {
 
 closing() {
     local log name
-    for log in "$logs"/scenario-*.log; do
+    for log in "$logs"/scenario-*.log*; do
         [ -e "$log" ] || continue
         name=${log##*/scenario-}
-        printf '%-14s %s\n' "${name%.log}" "$(plain "$log" | grep -aE '^=+ .*(passed|failed|error|no tests).* =+$' | tail -n 1 || true)"
-        plain "$log" | grep -aE '^(FAILED|ERROR) |^E  |^fatal: ' | cut -c 1-400 | head -n 40 || true
+        printf '%-14s %s\n' "${name%.log*}" "$(plain "$log" | grep -aE '^=+ .* in [0-9.]+s' | tail -n 1 | tr -d = || true)"
+        if [ "$log" != "${log%.failed}" ]; then
+            plain "$log" | grep -aE '^(FAILED|ERROR) |^fatal: ' | sort -r | cut -c 1-300 | head -n 20 || true
+            plain "$log" | grep -aE '^E  ' | cut -c 1-200 | head -n 20 || true
+        fi
     done
 }
 

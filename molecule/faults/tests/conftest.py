@@ -14,17 +14,25 @@ libc = ctypes.CDLL(None, use_errno=True)
 def bind(node):
     mask = ctypes.c_ulong(1 << node)
     assert libc.syscall(238, 2, ctypes.byref(mask), 64) == 0
+
+def let_go():
+    assert libc.syscall(238, 0, None, 0) == 0
 """
 
-# Kernel memory: 32 MiB in pipes. The pipes are made before, so that nothing else of the kernel's comes from there.
+# Kernel memory: 32 MiB in pipes. The pipes are made and were full before, and the node is let go of at once, so that nothing else of the kernel's comes from
+# there: a slab page that other processes' objects get into stays.
 PIPES = _BOUND + r"""
 pipes = [os.pipe() for unused in range(32)]
 for reader, writer in pipes:
     fcntl.fcntl(writer, 1031, 1 << 20)
 data = b"x" * (1 << 20)
+for reader, writer in pipes:
+    os.write(writer, data)
+    os.read(reader, len(data))
 bind(int(sys.argv[1]))
 for reader, writer in pipes:
     os.write(writer, data)
+let_go()
 print("ready", flush=True)
 time.sleep(600)
 """
@@ -34,6 +42,7 @@ PINNED = _BOUND + r"""
 bind(int(sys.argv[1]))
 pages = mmap.mmap(-1, 64 * 4096)
 pages.write(b"x" * len(pages))
+let_go()
 
 class Vector(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
