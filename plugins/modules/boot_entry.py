@@ -86,6 +86,10 @@ held:
   description: Whether the default was chosen, so that no installation of a kernel changes it.
   returned: success
   type: bool
+fixed:
+  description: Why the default cannot be changed now, or none. systemd-boot's is in EFI variables, which a real-time kernel has only with C(efi=runtime).
+  returned: success
+  type: str
 once:
   description: Id of the entry that is started at the next boot alone, or none.
   returned: success

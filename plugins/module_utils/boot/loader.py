@@ -51,6 +51,11 @@ class Grub(object):
                 raise TestbedError("an entry cannot be chosen for one boot: " + reason, remedy="put /boot on a plain partition")
         grub.write_environment(self.host, next_entry=None if entry is None else entry.id)
 
+    @staticmethod
+    def why_fixed():
+        """Why the default cannot be changed now, or ``None``."""
+        return None
+
     def update(self):
         grub.update(self.host)
 
@@ -104,6 +109,9 @@ class SystemdBoot(object):
     def set_once(self, entry):
         systemd_boot.set_once(self.host, entry)
 
+    def why_fixed(self):
+        return systemd_boot.why_not_once(self.host)
+
     def update(self):
         pass  # an entry is a file: there is no list to write anew
 
@@ -141,11 +149,14 @@ def running(host):
 
 
 def look(host, loader):
-    """What a user sees: loader, entries, default, whether it is held, once, running. Entries that start no kernel of this system are left out."""
+    """What a user sees: loader, entries, default, whether it is held, why it cannot be changed, once, running.
+
+    Entries that start no kernel of this system are left out.
+    """
     entry, once = loader.default(), loader.once()
     known = [{"id": found.id, "title": found.title, "release": found.release} for found in loader.entries() if found.release]
     return {"loader": loader.name, "entries": known, "default": entry and entry.id, "default_release": entry and entry.release, "held": loader.held(),
-            "once": once and once.id, "running": running(host)}
+            "fixed": loader.why_fixed(), "once": once and once.id, "running": running(host)}
 
 
 def choose(loader, word):

@@ -254,6 +254,10 @@ def set_once(host, entry):
 
 
 def _set(host, verb, name, value):
+    reason = why_not_once(host)
+    if reason:
+        raise TestbedError("systemd-boot cannot be told what to start: " + reason,
+                           remedy="a kernel that does without EFI runtime services, as a real-time one does, uses them with the boot parameter efi=runtime")
     host.run(["bootctl", verb, value])
     found = variable(host, name) or ""
     if found != value:
