@@ -39,8 +39,8 @@ def apply(host, machine, state, options, check):
     :arg options: ``timeout`` (seconds), ``warm`` (bool), ``kernel_parameters`` (list or ``None``), ``plugged`` (list or ``None``), ``forget`` (bool).
     """
     if options["kernel_parameters"] is not None and machine.guest.image.starter:
-        raise TestbedError("guest %s: %s starts it, so its kernel parameters are set in the guest, as on a host" % (
-            machine.guest.name, machine.guest.image.starter),
+        starter = (machine.guest.name, machine.guest.image.starter)
+        raise TestbedError("guest %s: %s starts it, so its kernel parameters are set in the guest, as on a host" % starter,
                            remedy="use memlab.testbed.boot_parameters")
     try:
         with alone(machine):
