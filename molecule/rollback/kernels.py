@@ -24,8 +24,8 @@ NEEDED = (
     "fs/ext4/", "fs/jbd2/", "fs/mbcache", "lib/crc", "crypto/crc32c_generic", "arch/x86/crypto/crc32c",
     # and to have an NVDIMM as memory
     "drivers/acpi/nfit/", "drivers/nvdimm/", "drivers/dax/",
-    # and the partition that systemd-boot starts from
-    "fs/fat/", "fs/nls/",
+    # and the partition that systemd-boot starts from, and the variables that tell it what
+    "fs/fat/", "fs/nls/", "fs/efivarfs/",
 )
 
 SCRIPTS = {

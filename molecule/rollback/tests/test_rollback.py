@@ -110,18 +110,17 @@ def test_a_full_disk_is_seen_before_anything_is_changed(controller, guests, kern
 
 def test_kernels_that_panic_and_that_hang(controller, guests, kernels):
     boots = {name: started(guest) for name, guest in guests.items()}
-    done = install(controller, kernels, {"first": "panics", "second": "hangs", "third": "panics"}, watchdog=40)
+    done = install(controller, kernels, {"first": "panics", "second": "hangs"}, watchdog=40)
     assert done.code == 2, done.output
-    for name, kind in (("first", "panics"), ("second", "hangs"), ("third", "panics")):
+    for name, kind in (("first", "panics"), ("second", "hangs")):
         result, failed = said(done, name)
         assert failed == 1, done.output
         assert (result["outcome"], result["release"], result["release_before"]) == ("rolled_back", kernels[kind][1], guests[name].old)
         assert "it did not come up: the host returned to %s by itself" % guests[name].old == result["reason"]
         stands(guests[name])
         assert started(guests[name]) != boots[name]
-        assert "Booting `Linux %s, on trial for one boot'" % kernels[kind][1] in serial(name) or not by_grub(guests[name])
-    for name in ("first", "third"):
-        assert any("Kernel panic - not syncing: sysrq triggered crash" in line for line in said(done, name)[0]["tail"])
+        assert "Booting `Linux %s, on trial for one boot'" % kernels[kind][1] in serial(name)
+    assert any("Kernel panic - not syncing: sysrq triggered crash" in line for line in said(done, "first")[0]["tail"])
     # nothing but the watchdog has ended it
     assert "Kernel panic" not in serial("second") and "watchdog did not stop" in serial("second")
 
@@ -148,7 +147,8 @@ def test_a_loss_of_power_during_the_installation_and_a_kernel_that_is_another(co
     assert result["reason"] == "running release: wanted %s, found %s" % (kernels["other"][1], kernels["good"][1])
     # A real-time kernel does without EFI runtime services, by which alone systemd-boot can be told its default.
     result, failed = said(done, "third")
-    assert failed == 1 and "Make it the default: systemd-boot cannot be told what to start: there are no EFI variables" in result["reason"]
+    assert failed == 1 and sum("BdsDxe: loading" in line for line in result["tail"]) <= 1
+    assert "Make it the default: systemd-boot cannot be told what to start: there are no EFI variables" in result["reason"]
     for guest in guests.values():
         stands(guest)
 

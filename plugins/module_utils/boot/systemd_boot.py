@@ -50,7 +50,7 @@ def in_use(host):
 
 def why_not_once(host):
     """Why no entry can be chosen for one boot, or ``None``: bootctl refuses, too, where no loader has said its name."""
-    if not host.exists(VARIABLES):
+    if not host.listdir(VARIABLES):
         return "there are no EFI variables (%s)" % VARIABLES
     return None if in_use(host) else "systemd-boot did not start this system (the EFI variable LoaderInfo holds %s)" % variable(host, "LoaderInfo")
 
@@ -257,7 +257,7 @@ def _set(host, verb, name, value):
     reason = why_not_once(host)
     if reason:
         raise TestbedError("systemd-boot cannot be told what to start: " + reason,
-                           remedy="a kernel that does without EFI runtime services, as a real-time one does, uses them with the boot parameter efi=runtime")
+                           remedy="they take efivarfs and EFI runtime services, which a real-time kernel uses with the boot parameter efi=runtime only")
     host.run(["bootctl", verb, value])
     found = variable(host, name) or ""
     if found != value:

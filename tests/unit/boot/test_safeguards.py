@@ -78,6 +78,12 @@ def test_the_end_of_a_kernel_s_last_boot():
     assert serial.tail("", "6.1.0") == []
 
 
+def test_the_words_of_a_kernel_that_systemd_boot_started_are_those_before_the_host_came_back():
+    boots = ["BdsDxe: loading Boot0001\nBdsDxe: starting Boot0001\n%s\n" % said for said in ("old", "[ 1.0] Kernel panic - not syncing: why", "old again")]
+    assert serial.tail("".join(boots), "6.1.0-bad", lines=1) == ["[ 1.0] Kernel panic - not syncing: why"]
+    assert serial.tail(boots[0], "6.1.0-bad", lines=1) == ["old"]
+
+
 def test_why_a_kernel_died_is_said_however_long_its_trace():
     text = "Loading Linux 6 ...\nKernel panic - not syncing: why\n" + "".join("[ 1.0]  ? guess+0x1/0x2\n[ 1.0]  call%d+0x1/0x2\n" % place for place in range(9))
     assert serial.tail(text, "6", lines=2) == ["Kernel panic - not syncing: why", "[ 1.0]  call7+0x1/0x2", "[ 1.0]  call8+0x1/0x2"]
