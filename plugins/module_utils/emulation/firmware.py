@@ -16,16 +16,20 @@ FIRMWARE = (
 )
 
 
+def _first():
+    return next((pair for pair in FIRMWARE if all(map(os.path.exists, pair))), None)
+
+
 def is_there():
-    return any(os.path.exists(code) and os.path.exists(variables) for code, variables in FIRMWARE)
+    return _first() is not None
 
 
 def find():
     """Paths of the firmware's code and of its empty variable store. Raises :class:`TestbedError` where there is none."""
-    for code, variables in FIRMWARE:
-        if os.path.exists(code) and os.path.exists(variables):
-            return code, variables
-    raise TestbedError("no UEFI firmware for a guest that starts from its own disk is installed", remedy="install OVMF (Debian's package ovmf)")
+    found = _first()
+    if found is None:
+        raise TestbedError("no UEFI firmware for a guest that starts from its own disk is installed", remedy="install OVMF (Debian's package ovmf)")
+    return found
 
 
 def arguments(code, variables):
