@@ -19,8 +19,8 @@ def let_go():
     assert libc.syscall(238, 0, None, 0) == 0
 """
 
-# Kernel memory: 32 MiB in pipes, and one pipe more, as each keeps a page or two when it is emptied. The pipes are made and were full before, and the node is let go of at once, so that nothing else of the kernel's comes from
-# there: a slab page that other processes' objects get into stays.
+# Kernel memory: 32 MiB in pipes, and one pipe more, as each keeps a page or two when it is emptied. The pipes are made and were full before, and the node is
+# let go of at once, so that nothing else of the kernel's comes from there: a slab page that other processes' objects get into stays.
 PIPES = _BOUND + r"""
 pipes = [os.pipe() for unused in range(33)]
 for reader, writer in pipes:
