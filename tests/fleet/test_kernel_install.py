@@ -19,7 +19,8 @@ PLAN = {"stage": "booted", "release": NEW, "release_before": OLD, "default_befor
 ANSWERS = {"kernel_package_info": KERNEL, "kernel_trial armed": PLAN, "kernel_trial accepted": {"changed": True, "removed": []},
            "kernel_trial abandoned": {"changed": True, "removed": ["linux-image-" + NEW], "remembered": []},
            "kernel_gate": {"passed": True, "reasons": [], "running": NEW}, "memmap_facts": {"ansible_facts": {"memmap": {"conflicts": []}}},
-           "boot_entry": {"default": ADVANCED % OLD, "default_release": OLD, "running": NEW, "entries": [{"release": OLD}, {"release": NEW}]}}
+           "boot_entry": {"default": ADVANCED % OLD, "default_release": OLD, "running": NEW, "fixed": None,
+                          "entries": [{"release": OLD}, {"release": NEW}]}}
 MODULE = """#!%s
 # WANT_JSON
 import json, os, sys
@@ -133,6 +134,10 @@ def test_a_kernel_that_passes_is_kept(role):
     # the default is the new kernel already when accepting it fails
     ({"kernel_trial accepted": {"failed": True, "msg": "update-grub failed"}, "boot_entry": dict(ANSWERS["boot_entry"], default_release=NEW)},
      GATE + ["memmap_facts", "kernel_trial accepted", "boot_entry"] + BACK, "Make it the default: update-grub failed"),
+    # under a kernel that cannot tell the boot loader, accepting has not either: the reboot comes first
+    ({"kernel_trial accepted": {"failed": True, "msg": "no EFI variables"},
+      "boot_entry": dict(ANSWERS["boot_entry"], default_release=NEW, fixed="this kernel offers no EFI variables")},
+     GATE + ["memmap_facts", "kernel_trial accepted"] + BACK, "Make it the default: no EFI variables"),
 ])
 def test_whatever_fails_after_the_boot_brings_the_earlier_kernel_back(role, answers, asked, reason):
     done = role(answers, kernel_install_assertions=[{"expression": "`true`"}])
