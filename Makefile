@@ -15,7 +15,8 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv venv-dev pipeline ssh down check unit fleet explore lint docs changelog sanity importer molecule shared test benchmarks build lock clean
+.PHONY: help venv venv-dev pipeline ssh down build test check unit fleet explore lint docs changelog sanity importer molecule scenarios shared benchmarks
+.PHONY: lock clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,8 +40,9 @@ build: $(VENV)/runtime.stamp ## the collection artifact, in the current director
 # Tests
 
 test: check ## all tests
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target fleet sanity importer
-	@$(MAKE) --no-print-directory molecule
+	@rm -f tests/output/scenario-*
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target scenario-default fleet sanity importer
+	@$(MAKE) --no-print-directory scenarios
 
 check: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit lint docs changelog
@@ -69,8 +71,9 @@ sanity: $(VENV)/dev.stamp ## ansible-test sanity, all tests
 importer: $(VENV)/runtime.stamp $(VENV)/importer.stamp ## galaxy-importer, a warning being a failure
 	scripts/importer.sh
 
-# Two at a time: a guest under TCG fills one core, and its tests mostly wait for it. The first one builds the image that most start from. Those without a testbed
-# of their own share its guest, so they are one job, one after the other. The longest come first, so that none of them runs alone at the end.
+# Two at a time: a guest under TCG fills one core, and its tests mostly wait for it. The default one comes before the others: it builds the image that most of
+# them start from. Those without a testbed of their own share its guest, so they are one job, one after the other. The longest come first, so that none of them
+# runs alone at the end.
 LONGEST := kernel rollout rollback devices_next devices
 SCENARIOS := $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 OWN := $(patsubst molecule/%/testbed.qemu.yml,%,$(wildcard molecule/*/testbed.qemu.yml))
@@ -78,8 +81,11 @@ SCENARIOS_AT_ONCE ?= 2
 
 molecule: $(VENV)/dev.stamp $(VENV)/tools.stamp ## all scenarios, on guests under QEMU; one of them: make scenario-NAME
 	@rm -f tests/output/scenario-*
-	@$(MAKE) --no-print-directory scenario-default && \
-	$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
+	@$(MAKE) --no-print-directory scenario-default
+	@$(MAKE) --no-print-directory scenarios
+
+scenarios: $(VENV)/dev.stamp $(VENV)/tools.stamp
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
 	    $(addprefix scenario-,$(LONGEST)) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN))); \
 	status=$$?; scripts/scenario.sh closing; exit $$status
 

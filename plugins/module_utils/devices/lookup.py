@@ -10,6 +10,7 @@ import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, identity, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 
 # the ways to name a dax region; a task's entry uses exactly one
 KEYS = ("memory_devices", "namespace", "soft_reserved")
@@ -20,7 +21,6 @@ DaxRegion = collections.namedtuple("DaxRegion", "named who place start size node
 
 _ADDRESS = re.compile("0x[0-9a-f]{1,16}")
 _KERNEL_NAME = re.compile(r"(namespace|dax|pmem|region|nmem)[0-9.]+")
-_SOFT_RESERVED = re.compile(r"^ *([0-9a-f]+)-([0-9a-f]+) : Soft Reserved$", re.MULTILINE)
 
 
 class Inventory(object):
@@ -145,6 +145,6 @@ def _hmem_start(host, region):
     Its first device tells, unless it was divided and that one has no bytes; /proc/iomem tells up to 6.12, 7.3 leaves such ranges out.
     """
     first = min([part[0] for device in region.devices for part in device.ranges], default=None)
-    ranges = [(int(start, 16), int(end, 16)) for start, end in _SOFT_RESERVED.findall(host.read_optional("/proc/iomem") or "")]
-    alike = [start for start, end in ranges if end + 1 - start == region.size and (first is None or start <= first <= end)]
+    alike = [entry.first for entry in physical_map.read(host) or () if entry.name == physical_map.SOFT_RESERVED
+             and entry.last + 1 - entry.first == region.size and (first is None or entry.first <= first <= entry.last)]
     return alike[0] if len(alike) == 1 else first

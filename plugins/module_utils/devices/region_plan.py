@@ -13,6 +13,7 @@ import collections
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, decode_order, identity, interleave
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel import version
 
 EXTENT = 256 << 20  # decoders are programmed in multiples of this per device (CXL 3.1, 8.2.4.20)
@@ -33,6 +34,7 @@ class Plan(object):
         self.windows = cxl.root_decoders(host)
         self.ports = cxl.ports(host)
         self.release = dax.release(host)
+        self.physical_map = physical_map.read(host) or []
 
     def remove(self, region):
         self.regions.remove(region)
@@ -102,7 +104,7 @@ class Plan(object):
                 others = [device for device in self.devices if device.name in region.members]
                 raise TestbedError("where a region of %s would lie in the memory window %s cannot be said: the region of %s there %s"
                                    % (who, window.name, identity.describe_all(others) or "no device yet", UNSETTLED), remedy=SETTLE)
-        free = gaps(window, self.regions)
+        free = gaps(window, self.regions, self.physical_map)
         largest = max([length for start, length in free], default=0)
         unit = EXTENT * count
         capacity = min(capacity_of(device, entry.mode) for device in entry.members)
@@ -114,7 +116,9 @@ class Plan(object):
                                   " and %s in one piece" % format_size(largest) if len(free) > 1 else "", who),
                                ["%s was left without devices and holds %s: echo %s > %s/%s/delete_region"
                                 % (region.name, format_size(region.size), region.name, cxl.BUS, window.name)
-                                for region in taken if not any(region.members)],
+                                for region in taken if not any(region.members)] +
+                               ["%#x-%#x is ordinary RAM since boot: firmware handed it over as such" % (entry.first, entry.last)
+                                for entry in physical_map.ordinary_ram(self.physical_map, window.start, window.size)],
                                remedy="it has %s, and %d regions in it" % (format_size(window.size), len(taken)))
         start = next(start for start, length in free if length >= size)
         decode_order.check(self.ports, self.regions, self.devices, entry.members, start)
@@ -147,11 +151,15 @@ def capacity_of(device, mode):
     return device.ram if mode == "ram" else device.pmem
 
 
-def gaps(window, regions):
-    """``[(first byte, bytes)]`` of the parts of a window that no region has, cut to multiples of 256 MiB."""
+def gaps(window, regions, ranges):
+    """``[(first byte, bytes)]`` of the parts of a window that no region has, nor the kernel as RAM since boot, cut to multiples of 256 MiB.
+
+    :arg ranges: what :func:`.physical_map.read` found.
+    """
     found, place = [], window.start
-    taken = sorted((region.start, region.start + region.size) for region in regions if region.decoder == window.name and region.start is not None)
-    for start, end in taken + [(window.start + window.size, 0)]:
+    taken = [(region.start, region.start + region.size) for region in regions if region.decoder == window.name and region.start is not None]
+    taken += [(entry.first, entry.last + 1) for entry in physical_map.ordinary_ram(ranges, window.start, window.size)]
+    for start, end in sorted(taken) + [(window.start + window.size, 0)]:
         first = -(-place // EXTENT) * EXTENT
         length = (start - first) // EXTENT * EXTENT
         if length > 0:

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes, when
-from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import CMDLINE, IOMEM
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import CMDLINE
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.physical_map import IOMEM, SOFT_RESERVED, ordinary_ram
 
 FIRMWARE_MAP = "/sys/firmware/memmap"
-SYSTEM_RAM = "System RAM"
-SOFT_RESERVED = "Soft Reserved"
 
 
 def window_is_system_ram(readings):
@@ -21,7 +20,7 @@ def window_is_system_ram(readings):
     """
     for window in readings.windows:
         last = window.start + window.size - 1
-        inside = [entry for entry in readings.physical_map or () if entry.name == SYSTEM_RAM and entry.first <= last and entry.last >= window.start]
+        inside = ordinary_ram(readings.physical_map or (), window.start, window.size)
         if inside:
             count = sum(min(entry.last, last) - max(entry.first, window.start) + 1 for entry in inside)
             yield found(PROBLEM, "%s of the memory window are ordinary RAM since boot" % mebibytes(count),

@@ -16,25 +16,20 @@ import zlib
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import blocks as memory_blocks
-from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, facts, kernel, page_tables
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, facts, kernel, page_tables, physical_map
 
 AUTO_ONLINE = memory_blocks.MEMORY + "/auto_online_blocks"
 CPUINFO = "/proc/cpuinfo"
 CMDLINE = "/proc/cmdline"
-IOMEM = "/proc/iomem"
 PCI = "/sys/bus/pci/devices"
 ACPI_CXL = "/sys/bus/acpi/devices/ACPI0017:00"
 CEDT = "/sys/firmware/acpi/tables/CEDT"
 
-# first and last byte; the kernel's word for the range; the words of the ranges around it
-Range = collections.namedtuple("Range", "first last name around")
 # name; name of the memory device; ram, pmem or none; bytes of the device it takes; name of the region it serves, or an empty text
 EndpointDecoder = collections.namedtuple("EndpointDecoder", "name memory_device mode bytes region")
 # name; bytes; bytes that its namespaces' sizes must be multiples of; False where it is one namespace that has no label;
 # handles of its NVDIMMs, or their names where there is none
 NvdimmRegion = collections.namedtuple("NvdimmRegion", "name size align labels nvdimms")
-
-_LINE = re.compile(r"^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$")
 
 
 class Readings(object):
@@ -271,18 +266,10 @@ class Readings(object):
 
     @functools.cached_property
     def physical_map(self):
-        """/proc/iomem as a list of :class:`Range`, or ``None``: to anybody but root all addresses read as zero."""
-        found, around = [], []
-        for line in (self.text(IOMEM) or "").splitlines():
-            parts = _LINE.match(line)
-            if parts:
-                depth = len(parts.group(1)) // 2
-                del around[depth:]
-                found.append(Range(int(parts.group(2), 16), int(parts.group(3), 16), parts.group(4), tuple(around)))
-                around.append(parts.group(4))
-        if not any(entry.last for entry in found):
-            self._unseen[IOMEM] = "its addresses are for root only, or it was not recorded"
-            return None
+        """What :func:`.physical_map.read` finds."""
+        found = physical_map.read(self.host)
+        if found is None:
+            self._unseen[physical_map.IOMEM] = "its addresses are for root only, or it was not recorded"
         return found
 
     @functools.cached_property

@@ -4,7 +4,7 @@
 """Findings about CXL memory devices and the memory windows that lead to them."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, interleave
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, interleave, region_plan
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import ACPI_CXL, CEDT, PCI
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.sizes import EXTENT
@@ -76,7 +76,8 @@ def no_fitting_window(readings):
         if reason:
             yield found(PROBLEM, reason, subject, [("%s/%s" % (cxl.BUS, window.name), _described(readings, window)) for window in readings.windows],
                         "name devices that share a window, or have the firmware make one for their host bridges" if not leading else
-                        "make a region of the kind the window takes, or remove a region that fills it")
+                        "make a region of the kind the window takes" if not fitting else
+                        "remove a region that fills it; what is ordinary RAM since boot, only the firmware can give back")
 
 
 def wrong_target_order(readings):
@@ -123,7 +124,7 @@ def _pci_devices(readings):
 
 
 def _room(readings, window):
-    return window.size - sum(region.size for region in readings.regions if region.decoder == window.name)
+    return sum(size for unused, size in region_plan.gaps(window, readings.regions, readings.physical_map or ()))
 
 
 def _described(readings, window):

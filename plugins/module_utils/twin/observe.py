@@ -9,6 +9,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl,
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import Readings
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_size, numbered
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 from ansible_collections.memlab.testbed.plugins.module_utils.twin import acpi
 from ansible_collections.memlab.testbed.plugins.module_utils.twin.observed import Device, Machine, Node, Nvdimm, Unexpressed, Window
 from ansible_collections.memlab.testbed.plugins.module_utils.twin.ports import Tree, uids
@@ -212,8 +213,8 @@ def _other_processor(host, said):
 
 def _soft_reserved(readings, said):
     for entry in readings.physical_map or ():
-        if entry.name == "Soft Reserved" and not any(word.startswith("CXL Window") for word in entry.around):
-            said.append(Unexpressed("soft-reserved memory at %#x, %d bytes" % (entry.first, entry.last + 1 - entry.first), "/proc/iomem",
+        if entry.name == physical_map.SOFT_RESERVED and not any(word.startswith("CXL Window") for word in entry.around):
+            said.append(Unexpressed("soft-reserved memory at %#x, %d bytes" % (entry.first, entry.last + 1 - entry.first), physical_map.IOMEM,
                                     "the twin does not have it, and declared entries about it are left out"))
 
 

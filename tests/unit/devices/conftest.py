@@ -25,6 +25,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 TREES = pathlib.Path(__file__).resolve().parent / "trees"
+CAPTURES = pathlib.Path(__file__).resolve().parents[1] / "captures"
 ROOT0 = "/sys/devices/platform/ACPI0017:00/root0"
 MEMORY = "/sys/devices/system/memory"
 DAX = "/sys/bus/dax"
@@ -346,7 +347,7 @@ def unpack_tree(tmp_path):
     def unpack(name, auto_online="online"):
         root = tmp_path / name
         root.mkdir()
-        with tarfile.open(TREES / (name + ".tgz")) as archive:
+        with tarfile.open((CAPTURES if "-" in name else TREES) / (name + ".tgz")) as archive:
             # Its links lead about within the tree, as those of sysfs do. Pythons before 3.11.4 know no filters.
             archive.extraction_filter = getattr(tarfile, "tar_filter", None)
             archive.extractall(root)

@@ -8,6 +8,7 @@ import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, decode_order, region_plan, regions
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 
 MIB = 1 << 20
 FIRST, SECOND, THIRD = 0x110000000, 0x210000000, 0x310000000
@@ -117,10 +118,23 @@ def test_gaps():
 
     def taken(first, size):
         return cxl.Region("region0", "decoder0.0", "ram", (1 << 32) + first * MIB, size * MIB, 1, 256, (), True, True, ())
-    assert region_plan.gaps(window, []) == [(1 << 32, 4 << 30)]
-    assert region_plan.gaps(window, [taken(1024, 512), taken(0, 512)]) == [((1 << 32) + 512 * MIB, 512 * MIB), ((1 << 32) + 1536 * MIB, 2560 * MIB)]
-    assert region_plan.gaps(window, [taken(0, 100)]) == [((1 << 32) + 256 * MIB, 3840 * MIB)]
-    assert region_plan.gaps(window, [taken(0, 4096)]) == []
+    assert region_plan.gaps(window, [], []) == [(1 << 32, 4 << 30)]
+    assert region_plan.gaps(window, [taken(1024, 512), taken(0, 512)], []) == [((1 << 32) + 512 * MIB, 512 * MIB), ((1 << 32) + 1536 * MIB, 2560 * MIB)]
+    assert region_plan.gaps(window, [taken(0, 100)], []) == [((1 << 32) + 256 * MIB, 3840 * MIB)]
+    assert region_plan.gaps(window, [taken(0, 4096)], []) == []
+
+    def ram(first, size, name="System RAM"):
+        start = (1 << 32) + first * MIB
+        return physical_map.Range(start, start + size * MIB - 1, name, ("CXL Window 0",))
+    assert region_plan.gaps(window, [], [ram(-512, 1024), ram(3840, 512)]) == [((1 << 32) + 512 * MIB, 3328 * MIB)]
+    # firmware set up that region itself, and handed it over as RAM
+    assert region_plan.gaps(window, [taken(0, 512)], [ram(0, 512), ram(512, 256, "System RAM (kmem)")]) == [((1 << 32) + 512 * MIB, 3584 * MIB)]
+
+
+def test_a_window_that_firmware_handed_over_as_ram(boot):
+    """The kernel answers "set_size failed: Numerical result out of range" there, and shows the whole window as available."""
+    error = refused(boot("ram_window-6.12"), [{"memory_devices": ["1"]}], "the memory window decoder0.0 has 0 left, too little for the region of serial 0x1")
+    assert error.details == ["0x100000000-0x13fffffff is ordinary RAM since boot: firmware handed it over as such"]
 
 
 # the order of decoders

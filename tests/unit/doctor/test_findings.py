@@ -103,13 +103,22 @@ def test_serial_numbers_that_tell_nothing(broken, serial):
 
 # firmware
 
-def test_a_window_that_is_ordinary_ram(broken):
-    patient = broken("hypervisor-6.12")
-    patient.edit("/proc/iomem", "CXL Window 0\n", "CXL Window 0\n  110000000-12fffffff : System RAM\n")
-    start = Readings(Host(str(patient.root))).windows[0].start
-    assert start == 0x110000000
+def test_a_window_that_is_ordinary_ram(recorded):
+    patient = recorded("ram_window-6.12")
     entry = patient.only("window_is_system_ram")
-    assert entry["message"].startswith("512 MiB") and values(entry)["/proc/iomem"] == "0x110000000-0x12fffffff : System RAM"
+    assert (entry["severity"], entry["subject"]) == ("problem", {"window": "0x100000000"}) and entry["message"].startswith("1024 MiB")
+    assert values(entry) == {"/proc/iomem": "0x100000000-0x13fffffff : System RAM", "/sys/firmware/memmap/7": "0x100000000-0x13fffffff : System RAM"}
+    entry = patient.only("no_fitting_window", {"serial": "0x1", "memmap": "dram"})
+    assert entry["message"] == "the memory windows that fit are full"
+    assert values(entry) == {CXL + "/decoder0.0": "ram and pmem; to pci0000:0c; 0 MiB free"}
+
+
+def test_a_window_that_is_ordinary_ram_in_part(broken):
+    patient = broken("ram_window-6.12")
+    patient.edit("/proc/iomem", "  100000000-13fffffff : System RAM", "  120000000-13fffffff : System RAM")
+    entry = patient.only("window_is_system_ram")
+    assert entry["message"].startswith("512 MiB") and values(entry)["/proc/iomem"] == "0x120000000-0x13fffffff : System RAM"
+    assert patient.found("no_fitting_window") == []
 
 
 def test_memory_that_kmem_added_is_not_ordinary_ram(recorded):

@@ -52,8 +52,6 @@ CASES = [
           "/sys/bus/platform/devices/ACPI0017:00/driver": "cxl_acpi"}, "let the firmware describe windows"),
     Case("the kinds of the only window", "no_fitting_window", "hypervisor-6.12", CXL + "/decoder0.0/cap_ram", "0", (), "problem", {"memory_devices": ["0x1"]},
          {CXL + "/decoder0.0": "pmem; to pci0000:0c; 4096 MiB free"}, "make a region of the kind the window takes"),
-    Case("the physical map", "window_is_system_ram", "hypervisor-6.12", "/proc/iomem", ("CXL Window 0\n", "CXL Window 0\n  110000000-12fffffff : System RAM\n"),
-         (), "problem", {"window": "0x110000000"}, {"/proc/iomem": "0x110000000-0x12fffffff : System RAM"}, "set the firmware to hand it over"),
     Case("the physical map", "soft_reserved_without_dax", "hypervisor-6.12", "/proc/iomem", ("00100000-", "50000000-5fffffff : Soft Reserved\n00100000-"), (),
          "problem", {"soft_reserved": "0x50000000"}, {"/proc/iomem": "0x50000000-0x5fffffff : Soft Reserved", "/sys/module/dax_hmem": None,
                                                       CONFIG: "CONFIG_DEV_DAX_HMEM=m"}, "load dax_hmem"),

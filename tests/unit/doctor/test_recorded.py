@@ -90,6 +90,10 @@ EXPECTED = {
         ("notice", "serials_not_unique", "0000:0d:00.0, 0000:0e:00.0"),
         ("notice", "auto_online_policy", "memory policy"),
         ("notice", "size_lost", "big")],
+    "ram_window-6.12": [
+        ("problem", "no_fitting_window", "0x1"),
+        ("problem", "window_is_system_ram", "0x100000000"),
+        ("notice", "auto_online_policy", "memory policy")],
     "rt-6.1": [
         ("problem", "option_missing", "kernel"),
         ("problem", "option_missing", "kernel"),
