@@ -8,23 +8,16 @@ the new memory's node first, then on the nearest one.
 """
 from __future__ import annotations
 
-import collections
 import os
-import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, numbered
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
 
 STRUCT_PAGE = 64  # bytes, on every 64-bit distribution kernel from 6.1 to 7.3; debugging options make it larger
-
-# node; zone's name; pages: free, reclaimable page cache, and the watermarks below which the kernel will not go
-Zone = collections.namedtuple("Zone", "node name free cache low high")
-
-_HEAD = re.compile(r"Node +([0-9]+), zone +([A-Za-z0-9]+)")
-_COUNT = re.compile(r" +(?:pages )?(free|low|high|nr_zone_inactive_file|nr_zone_active_file) +([0-9]+)")
 
 
 def memmap_bytes(size, page_size, struct_page=STRUCT_PAGE):
@@ -32,27 +25,12 @@ def memmap_bytes(size, page_size, struct_page=STRUCT_PAGE):
     return size // page_size * struct_page
 
 
-def parse_zoneinfo(text):
-    """``/proc/zoneinfo`` -> list of :class:`Zone`; lines this does not know are passed over."""
-    zones, values = [], {}
-    for line in text.splitlines():
-        head = _HEAD.match(line)
-        if head:
-            values = {}
-            zones.append((int(head.group(1)), head.group(2), values))
-            continue
-        count = _COUNT.fullmatch(line)
-        if count and zones:
-            # the first of a name is the zone's own; per-cpu lists below use some of the words again
-            values.setdefault(count.group(1), int(count.group(2)))
-    return [Zone(node, name, values.get("free", 0), values.get("nr_zone_inactive_file", 0) + values.get("nr_zone_active_file", 0),
-                 values.get("low", 0), values.get("high", 0)) for node, name, values in zones]
-
-
 def available(zones, nodes):
     """Pages that kernel zones of ``nodes`` can give: free above the high watermark, and half or more of the page cache.
 
     As mm/show_mem.c:si_mem_available counts, for these zones only.
+
+    :arg zones: list of :class:`~.zones.Zone`.
     """
     total = 0
     for zone in zones:
@@ -78,7 +56,7 @@ def refuse_unless_fits(host, size, devices, unit):
     page_size = os.sysconf("SC_PAGE_SIZE")
     needed = memmap_bytes(size, page_size)
     nodes = dram_nodes(host, devices, unit)
-    free = available(parse_zoneinfo(host.read("/proc/zoneinfo")), nodes) * page_size
+    free = available(read_zones(host), nodes) * page_size
     if needed > free:
         raise TestbedError("the memmap of %s needs %s of DRAM, and node %s can give %s"
                            % (format_size(size), _mega(needed), ", ".join(map(str, nodes)), _mega(free)),

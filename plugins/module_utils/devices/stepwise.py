@@ -13,6 +13,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory import onlin
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.health import Conditions, Watch, seconds
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.kernel_log import Log
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
 
 # Lines about blocks in an error; the report has all.
 LISTED = 8
@@ -85,7 +86,7 @@ def _take(host, plans, manner, log, results):
 def _available(host):
     """A function that tells the bytes which DRAM can give."""
     nodes, page = preflight.dram_nodes(host, dax.read_all(host), block_size(host)), os.sysconf("SC_PAGE_SIZE")
-    return lambda: preflight.available(preflight.parse_zoneinfo(host.read("/proc/zoneinfo")), nodes) * page
+    return lambda: preflight.available(read_zones(host), nodes) * page
 
 
 @contextlib.contextmanager

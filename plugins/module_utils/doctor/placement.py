@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import preflight
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import ZONEINFO
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import ZONEINFO, parse_zoneinfo
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, kcore, kernel, page_flags, page_tables, zone_accounting
 
 
@@ -58,7 +58,7 @@ def not_enough_dram(readings):
     if not waiting or not text:
         return
     nodes = [entry["id"] for entry in readings.placement["nodes"] if not entry["device_only"]]
-    free = preflight.available(preflight.parse_zoneinfo(text), nodes) * page
+    free = preflight.available(parse_zoneinfo(text), nodes) * page
     for device in waiting:
         needed = preflight.memmap_bytes(device.size, page, struct_page)
         if needed > free:

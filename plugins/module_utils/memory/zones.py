@@ -9,11 +9,14 @@ import re
 
 ZONEINFO = "/proc/zoneinfo"
 
-# All in pages; start_pfn is a page frame number. present: pages with a struct page that exist; managed: those the page allocator was given.
-Zone = collections.namedtuple("Zone", ("node", "name", "free", "spanned", "present", "managed", "start_pfn"))
+# All in pages; start_pfn is a page frame number. low, high: watermarks of the page allocator; present: pages with a struct page that exist; managed: those
+# the page allocator was given; cache: those of files.
+Zone = collections.namedtuple("Zone", "node name free spanned present managed start_pfn low high cache", defaults=(0, 0, 0))
 
 _HEAD = re.compile(r"^Node (\d+), zone +(\S+)$")
-_COUNT = re.compile(r"^ +(?:pages )?(free|spanned|present|managed|start_pfn):? +(\d+)$")
+_NAMES = ("free", "spanned", "present", "managed", "low", "high", "nr_zone_inactive_file", "nr_zone_active_file")
+_END = "start_pfn:"
+_COUNT = re.compile(r"^ +(?:pages )?(%s|%s) +(\d+)$" % ("|".join(_NAMES), _END))
 
 
 def read_zones(host):
@@ -25,15 +28,21 @@ def parse_zoneinfo(text):
     """Text of /proc/zoneinfo -> list of :class:`Zone`; zones without pages are left out, as are zones cut off in the middle."""
     zones = []
     head, counts = None, {}
-    for line in text.splitlines() + ["Node 0, zone end"]:
+    for line in text.splitlines():
         found = _HEAD.match(line)
         if found:
-            if head is not None and counts.get("present") and len(counts) == 5:
-                zones.append(Zone(head[0], head[1], **counts))
             head, counts = (int(found.group(1)), found.group(2)), {}
             continue
         found = _COUNT.match(line)
-        # Per-cpu lists further down do not repeat these names, statistics of the zone do not match them.
-        if found and found.group(1) not in counts:
-            counts[found.group(1)] = int(found.group(2))
+        if not found or head is None:
+            continue
+        # the first of a name is the zone's own
+        counts.setdefault(found.group(1), int(found.group(2)))
+        if found.group(1) == _END and counts.get("present"):
+            zones.append(_zone(head, counts))
     return zones
+
+
+def _zone(head, counts):
+    free, spanned, present, managed, low, high, inactive, active = [counts.get(name, 0) for name in _NAMES]
+    return Zone(head[0], head[1], free, spanned, present, managed, counts[_END], low, high, inactive + active)

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, signals, stepwise, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
 
 ONE, TWO = "1", "2"
 BIND = "/sys/bus/dax/drivers/kmem/bind"
@@ -94,7 +95,7 @@ def test_boot_parameter(made, value, said):
 def test_what_no_other_kernel_changes_is_said_before_what_this_one_lacks(made):
     """Whoever is about to reboot into another kernel asks in check mode first."""
     made.put(dax.BOOT_PARAMETER, "N")
-    made.put("/proc/zoneinfo", "Node 0, zone   Normal\n  pages free     1\n        high     1\n      nr_zone_inactive_file 0\n      nr_zone_active_file 0\n")
+    made.put("/proc/zoneinfo", "Node 0, zone   Normal\n  pages free     1\n        high     1\n        present  1\n  start_pfn:     1\n")
     with pytest.raises(TestbedError, match="needs .* of DRAM, and node") as raised:
         system_ram.apply(made, wanted("device", "dram"), check_mode=True)
     assert raised.value.fail_arguments()["any_kernel"]
@@ -167,7 +168,7 @@ def test_too_little_dram(made, monkeypatch):
 
 
 def test_zoneinfo_of_a_real_guest(bound):
-    zones = {(zone.node, zone.name): zone for zone in preflight.parse_zoneinfo(bound.read("/proc/zoneinfo"))}
+    zones = {(zone.node, zone.name): zone for zone in read_zones(bound)}
     dma = zones[0, "DMA"]
     assert 0 < dma.low < dma.high < dma.free < 3840
     assert zones[1, "Movable"].free > 100000
