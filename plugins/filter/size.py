@@ -44,7 +44,7 @@ _value:
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 
 def size(value, form="bytes"):

@@ -106,9 +106,10 @@ manifest:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image, sizes
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import parse_size
 
 
 def main():
@@ -127,10 +128,7 @@ def main():
     )
     asked = module.params
     try:
-        disk_size = sizes.parse_size(asked["disk_size"])
-    except ValueError as exc:
-        module.fail_json(msg="disk_size: %s" % exc)
-    try:
+        disk_size = parse_size(asked["disk_size"], "disk_size")
         wanted = image.inputs(asked["suite"], asked["packages"], asked["kernel_package"], asked["backports_kernel"], disk_size, asked["tuned"],
                               asked["loader"], asked["kernel_file"])
     except TestbedError as exc:

@@ -157,8 +157,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.memlab.testbed.plugins.module_utils import store
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation import sizes
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import parse_size
 from ansible_collections.memlab.testbed.plugins.module_utils.twin import make
 
 
@@ -182,14 +182,9 @@ def main():
         supports_check_mode=True,
     )
     asked = module.params
-    amounts = {}
-    for option in ("capacity", "memory"):
-        try:
-            amounts[option] = sizes.parse_size(asked[option])
-        except ValueError as exc:
-            module.fail_json(msg="%s: %s" % (option, exc))
     path = os.path.abspath(asked["testbed_file"])
     try:
+        amounts = {option: parse_size(asked[option], option) for option in ("capacity", "memory")}
         text, answers = make.make(path, asked["testbed"], asked["hosts"], cpus=asked["cpus"], image=asked["image"], strict=asked["strict"], **amounts)
         changed, before = store.store(path, text, module.check_mode)
     except TestbedError as exc:

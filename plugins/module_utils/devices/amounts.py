@@ -12,7 +12,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup impo
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_nodes, block_size, blocks_of_range, numbered
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 # what it is called; {key: value} as the task named it; bytes in a block; ids of its blocks in address order; their nodes;
 # True when they are not there yet (check mode)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import parse_size
 
 # Which memory an entry is about: exactly one of these.
 IDENTITIES = ("serial", "memory_devices", "nvdimms", "soft_reserved")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 WAYS = (1, 2, 3, 4, 6, 8, 12, 16)  # CXL 3.1, 8.2.4.20.7, as is the range of granularities
 SMALLEST, LARGEST = 256, 16384

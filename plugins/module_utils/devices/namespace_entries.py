@@ -11,7 +11,7 @@ import uuid as uuids
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 NAME_BYTES = 63  # drivers/nvdimm/nd.h:NSLABEL_NAME_LEN, and its end
 SMALLEST = 16 << 20  # of any mode but raw (drivers/nvdimm/claim.c:nd_namespace_store)

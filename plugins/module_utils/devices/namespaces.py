@@ -16,7 +16,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import cont
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.namespace_entries import (
     completed, differences, find, labels_wanted, parse, smallest, unit)
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 # the entry; what to do: keep, enable, make, remake, remove; nvdimm.Namespace as it is or None; what will be lost, in words
 Plan = collections.namedtuple("Plan", "entry action namespace lost")

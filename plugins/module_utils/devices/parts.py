@@ -13,7 +13,7 @@ import os
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 # the lookup.DaxRegion; (first byte, last byte) of each part in order; devices that are parts already, the first of them; devices that have to go
 Division = collections.namedtuple("Division", "region ranges kept stale")

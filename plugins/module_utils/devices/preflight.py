@@ -14,8 +14,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, numbered
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 STRUCT_PAGE = 64  # bytes, on every 64-bit distribution kernel from 6.1 to 7.3; debugging options make it larger
 

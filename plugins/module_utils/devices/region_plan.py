@@ -12,9 +12,9 @@ import collections
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, decode_order, identity, interleave
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel import version
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 EXTENT = 256 << 20  # decoders are programmed in multiples of this per device (CXL 3.1, 8.2.4.20)
 KINDS = {"ram": "volatile", "pmem": "persistent"}

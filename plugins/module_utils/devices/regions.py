@@ -18,7 +18,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup impo
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, blocks_of_range, read_blocks
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 # names as given; the devices; True when the region is to exist; ram or pmem; bytes or None for all; bytes of granularity or None for the window's;
 # root decoder's name or None; True: a pmem region may go although there are namespaces in it

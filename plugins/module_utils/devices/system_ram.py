@@ -15,7 +15,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup impo
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range, read_blocks
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 DRIVERS = {"system-ram": "kmem", "devdax": "device_dax"}
 MODES = {driver: mode for mode, driver in DRIVERS.items()}

@@ -20,8 +20,8 @@ import tempfile
 from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import grub_start, guest_tree, kernel_image, locks, own_disk, systemd_boot_start
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import images_directory
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, format_size
 
 # To be counted up when an image made from the same inputs would come out different.
 RECIPE = 1

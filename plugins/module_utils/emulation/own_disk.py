@@ -13,7 +13,7 @@ import os
 import posixpath
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import guest_tree
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import K, M
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import K, M
 
 # Bytes: where the EFI system partition and the root file system begin. The first has room for the kernels of systemd-boot, as installers give it.
 ESP_START, ROOT_START = M, 512 * M

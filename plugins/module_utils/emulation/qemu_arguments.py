@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.schema import nearest
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.topology import NVDIMM_ALIGN
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.validation import FIRST_BUS, bus_count
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 
 def machine_arguments(guest, files, cold_plug=True):

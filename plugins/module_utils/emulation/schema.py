@@ -13,7 +13,8 @@ import difflib
 import re
 import typing
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import format_size, parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 
@@ -133,7 +134,7 @@ def size(multiple, least=1):
     def read(value, where):
         try:
             count = parse_size(value)
-        except ValueError as exc:
+        except TestbedError as exc:
             raise Refused(where, str(exc))
         if count < least:
             raise Refused(where, "%s is less than %s" % (format_size(count), format_size(least)))

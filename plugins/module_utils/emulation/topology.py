@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Dict, List, Optional
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import schema
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, K, M
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, K, M
 
 # CXL decoders map memory in this unit (drivers/cxl/core/region.c and QEMU's CXL_CAPACITY_MULTIPLIER).
 CXL_UNIT = 256 * M

@@ -9,8 +9,8 @@ check may rely on the earlier ones. What QEMU accepts was read from QEMU 10's ``
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.schema import Refused, nearest
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, K, T, format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.topology import CXL_UNIT
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, K, T, format_size
 
 # hw/cxl/cxl-component-utils.c: cxl_interleave_ways_enc, cxl_interleave_granularity_enc
 INTERLEAVE_WAYS = (1, 2, 3, 4, 6, 8, 12, 16)

@@ -10,8 +10,8 @@ import re
 import shutil
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import tools
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, format_size
 
 # Tool to Debian package: kernel's Documentation/process/changes.rst (6.1 to 7.3), and what packs and patches.
 TOOLS = {

@@ -8,7 +8,7 @@ import math
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import kernel_log
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import parse_size
 
 MEGA = float(1 << 20)
 LONGEST = 86400.0

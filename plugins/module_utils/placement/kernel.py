@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import btf, x86_64
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.geometry import Geometry
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kcore import Kcore
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 OSRELEASE = "/proc/sys/kernel/osrelease"
 PARAMETER = "/sys/module/memory_hotplug/parameters/memmap_on_memory"

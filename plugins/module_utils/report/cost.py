@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import parse_size
 
 
 def memmap_cost(size, page_size=4096, struct_page_size=64):

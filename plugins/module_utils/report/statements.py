@@ -14,10 +14,10 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import decl
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.amounts import parse_count
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import zone_kind
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
 from ansible_collections.memlab.testbed.plugins.module_utils.report import in_dram, words
 from ansible_collections.memlab.testbed.plugins.module_utils.report.query import compile_expression, query
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 # Proofs that look at each block itself; zone accounting sees a node's sums.
 STRONG = ("page_tables", "page_flags")

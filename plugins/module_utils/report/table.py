@@ -4,8 +4,8 @@
 """The report as text for a terminal: one line per device, below a line per host."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.report import words
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 HEAD = ("device", "size", "online", "zone", "node", "memmap wanted", "found", "proven by", "memmap lies")
 GAP = "  "

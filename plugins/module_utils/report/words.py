@@ -4,7 +4,7 @@
 """How blocks, sizes on nodes and devices are written in messages and tables."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 # Runs of blocks named in one message; the number of blocks is given in full.
 NAMED_RUNS = 6

@@ -8,8 +8,7 @@ import copy
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import topology
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import M, format_size
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import M, format_size, parse_size
 from ansible_collections.memlab.testbed.plugins.module_utils.twin import scale
 from ansible_collections.memlab.testbed.plugins.module_utils.twin.express import BLOCK
 from ansible_collections.memlab.testbed.plugins.module_utils.twin.observed import Unexpressed

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import topology, validation
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, K, M, format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, K, M, format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.twin import acpi, scale
 from ansible_collections.memlab.testbed.plugins.module_utils.twin.observed import Unexpressed
 

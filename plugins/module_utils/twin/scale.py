@@ -7,8 +7,8 @@ So two devices keep their ratio unless alignment forbids it, nothing vanishes, a
 """
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import format_size
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 LARGEST_DIVISOR = 1 << 40
 

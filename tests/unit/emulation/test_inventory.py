@@ -17,7 +17,7 @@ from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.memlab.testbed.plugins.inventory import qemu
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import schema, testbed_file, topology
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import parse_size
 
 
 @pytest.fixture(name="cache", autouse=True)

@@ -11,10 +11,10 @@ import subprocess
 import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import firmware, grub_start, guest_tree, image, own_disk, systemd_boot_start, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, M
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.topology import read_guest
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, M
 
 SIZE = 768 * M
 STARTS = {"grub": grub_start, "systemd-boot": systemd_boot_start}

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.sizes import G, M
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.validation import capacity_below
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, M
 
 
 def bridges(count, ports=1):
@@ -40,11 +40,11 @@ MISTAKES = [
     ("cxl.windows.0.interleave_granularity", 1, "cxl.windows[0].interleave_granularity: unknown key; did you mean granularity?"),
     ("nvdimms.0.label", 1, "nvdimms[0].label: unknown key; did you mean label_area?"),
     # values of the wrong kind
-    ("memory", "2 gigs", "memory: '2 gigs' is not a size: write bytes, or a number and K, M, G or T"),
-    ("memory", -1, "memory: -1 is negative"),
+    ("memory", "2 gigs", "memory: '2 gigs' is not a size: write bytes, or a number with K, M, G or T, as 512M"),
+    ("memory", -1, "memory: -1 is not a size: write bytes, or a number with K, M, G or T, as 512M"),
     ("memory", 0, "memory: 0 is less than 1"),
     ("memory", 1000, "memory: 1000 is not a multiple of 1M"),
-    ("memory", True, "memory: True is not a size: write bytes, or a number and K, M, G or T"),
+    ("memory", True, "memory: True is not a size: write bytes, or a number with K, M, G or T, as 512M"),
     ("max_memory", 1 << 70, "max_memory: 1180591620717411303424 is more than any machine has"),
     ("cpus", "2", "cpus: '2' is not a whole number"),
     ("cpus", 0, "cpus: 0 is not from 1 to 255"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.sizes import format_size, parse_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 
 @pytest.mark.parametrize("text, count", [
@@ -31,9 +31,20 @@ def test_there_and_back(count):
     assert parse_size(format_size(count)) == count
 
 
-@given(strategies.text(max_size=12))
-def test_any_text_is_a_size_or_an_error(text):
+@given(strategies.integers(1, 999), strategies.sampled_from("KMGTP"), strategies.sampled_from(["", "B", "iB"]))
+def test_units_are_powers_of_1024(count, letter, ending):
+    expected = count * 1024 ** ("KMGTP".index(letter) + 1)
+    assert parse_size("%d%s%s" % (count, letter, ending)) == parse_size("%d%s%s" % (count, letter.lower(), ending)) == expected
+
+
+def test_what_has_no_name_is_named_by_itself():
+    with pytest.raises(TestbedError, match="^'lots' is not a size: write bytes"):
+        parse_size("lots")
+
+
+@given(strategies.text(max_size=12) | strategies.floats() | strategies.binary())
+def test_anything_is_a_size_or_an_error(value):
     try:
-        assert parse_size(text) >= 0
+        assert parse_size(value) >= 0
     except TestbedError:
         pass
