@@ -84,9 +84,10 @@ def _kept_or_found(path, now, image):
 def arguments(accelerator, hypervisor_bit=False):
     """QEMU's arguments for an accelerator and its processor.
 
-    Without the hypervisor bit a stock kernel commits CXL regions (drivers/cxl/core/region.c, cxl_region_invalidate_memregion).
+    Without the hypervisor bit a stock kernel commits CXL regions (drivers/cxl/core/region.c, cxl_region_invalidate_memregion). TCG carries out string
+    instructions step by step; a kernel and a C library that take them for fast copy bytes by them, which costs a guest a tenth of its speed.
     """
-    options, model = ("kvm", "host") if accelerator == "kvm" else ("tcg,thread=multi", "max")
+    options, model = ("kvm", "host") if accelerator == "kvm" else ("tcg,thread=multi", "max,-erms,-fsrm")
     return ["-accel", options, "-cpu", "%s,%shypervisor" % (model, "+" if hypervisor_bit else "-")]
 
 

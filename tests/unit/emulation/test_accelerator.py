@@ -90,3 +90,8 @@ def test_the_hypervisor_bit_is_hidden():
     for name in ("kvm", "tcg"):
         assert accelerator.arguments(name)[-1].endswith(",-hypervisor")
         assert accelerator.arguments(name, hypervisor_bit=True)[-1].endswith(",+hypervisor")
+
+
+def test_only_emulated_processors_hide_fast_strings():
+    assert accelerator.arguments("tcg") == ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm,-hypervisor"]
+    assert accelerator.arguments("kvm") == ["-accel", "kvm", "-cpu", "host,-hypervisor"]
