@@ -75,7 +75,7 @@ def test_size():
     assert size("1.5GiB") == 3 << 29
     assert size(134217728, "text") == "128M"
     assert size("1048576K", form="text") == "1G"
-    with pytest.raises(AnsibleFilterError, match="is not a size: 'big'"):
+    with pytest.raises(AnsibleFilterError, match="'big' is not a size"):
         size("big")
     with pytest.raises(AnsibleFilterError, match="bytes or text"):
         size(1, "words")
