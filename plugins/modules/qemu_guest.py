@@ -43,6 +43,7 @@ options:
     description:
       - Let the first start of a guest restore a snapshot of itself where that is possible without a loss, and take one where there is none yet.
       - Later starts boot, because the guest has a disk of its own by then.
+      - A snapshot that the guest does not come up from is removed, and the guest boots; a warning says so.
     type: bool
     default: true
   kernel_parameters:
@@ -172,9 +173,9 @@ def main():
             result = lifecycle.apply(Host(), machine, asked["state"], asked, module.check_mode)
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
-    shortage = result.pop("shortage", None)
-    if shortage is not None:
-        module.warn(shortage)
+    notice = result.pop("notice", None)
+    if notice is not None:
+        module.warn(notice)
     module.exit_json(**result)
 
 

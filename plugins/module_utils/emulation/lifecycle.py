@@ -128,7 +128,7 @@ def _start(host, machine, state, parameters, options):
         return found
 
     try:
-        port, kind, shortage = _boot(host, machine, accel, first, options, remember)
+        port, kind, notice = _boot(host, machine, accel, first, options, remember)
         machine.publish(port)
     except BaseException as exc:
         # Also when a person interrupts: a guest that nobody was told of must not stay.
@@ -138,27 +138,30 @@ def _start(host, machine, state, parameters, options):
         if first:
             machine.forget_storage(exc)
         raise
-    return {"start": kind, "accelerator": accel, "accelerator_reason": why, "shortage": shortage}
+    return {"start": kind, "accelerator": accel, "accelerator_reason": why, "notice": notice}
 
 
 def _boot(host, machine, accel, first, options, remember):
-    """(ssh port, kind of start, what the guest lacks or ``None``).
+    """(ssh port, kind of start, what a person should know of it or ``None``).
 
     Warm only for a guest's first start: later ones have a disk of their own and memory that may hold data.
     """
-    reason = warm.why_not(machine.guest)
-    if first and options["warm"] and reason is None:
+    disk, failure = machine.file("disk.qcow2"), None
+    if first and options["warm"] and warm.why_not(machine.guest) is None:
         snapshot = warm.Snapshot(machine, accel)
-        if snapshot.usable():
-            return snapshot.restore(host, remember, options["timeout"]), "warm", None
         try:
-            port = snapshot.take(host, remember, options["timeout"])
+            if snapshot.usable():
+                return snapshot.restore(host, remember, options["timeout"]), "warm", None
+            port = _take(host, snapshot, remember, options["timeout"])
             if port is not None:
                 return port, "cold", None
-        except BaseException as exc:
-            directories.remove_after(exc, snapshot.directory)
-            raise
-    disk = machine.file("disk.qcow2")
+        except TestbedError as exc:
+            # A snapshot saves time: what goes wrong with it need not cost the guest, whose first start this is.
+            failure = "guest %s did not come up with its snapshot, and boots without: %s" % (machine.guest.name, exc.summary)
+            machine.stop()
+            snapshot.remove()
+            if os.path.exists(disk):
+                os.unlink(disk)
     if not os.path.exists(disk):
         machine.make_disk(host, disk)
     found = remember(machine.start(machine.arguments(disk, accel)))
@@ -168,7 +171,15 @@ def _boot(host, machine, accel, first, options, remember):
     wanted = len(warm.devices(machine.guest))
     there = machine.settle(host, port, wanted)
     # A kernel without CXL drivers is a guest that somebody may want; what it lacks is said.
-    return port, "cold", "the kernel of guest %s has taken %d of %d memory devices" % (machine.guest.name, there, wanted) if there < wanted else None
+    return port, "cold", "the kernel of guest %s has taken %d of %d memory devices" % (machine.guest.name, there, wanted) if there < wanted else failure
+
+
+def _take(host, snapshot, remember, timeout):
+    try:
+        return snapshot.take(host, remember, timeout)
+    except BaseException as exc:
+        directories.remove_after(exc, snapshot.directory)
+        raise
 
 
 def _plug(machine, wanted, check):

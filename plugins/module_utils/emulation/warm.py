@@ -40,10 +40,11 @@ TAKE_BACK = """set -e
 date -s @%(now)d > /dev/null
 echo 1 > /sys/bus/pci/rescan
 for root in /sys/bus/platform/devices/ACPI0017:*; do echo "${root##*/}" > /sys/bus/platform/drivers/cxl_acpi/bind; done
-left=3000
-until [ "$(ls /sys/bus/cxl/devices | grep -c '^endpoint')" -ge %(devices)d ]; do
-  left=$((left - 1))
-  [ "$left" -gt 0 ] || { echo "only $(ls /sys/bus/cxl/devices | grep -c '^endpoint') of %(devices)d memory devices came up" >&2; exit 1; }
+there() { ls /sys/bus/cxl/devices | grep -c '^endpoint' || :; }
+up() { cut -d. -f1 /proc/uptime; }
+end=$(($(up) + %(patience)d))
+until [ "$(there)" -ge %(devices)d ]; do
+  [ "$(up)" -lt "$end" ] || { echo "only $(there) of %(devices)d memory devices came up" >&2; exit 1; }
 done
 """
 
@@ -128,10 +129,7 @@ class Snapshot(object):
             try:
                 _wait_migrated(monitor, self.machine.guest.name)
             except TestbedError:
-                # What could not be loaded once is not tried again.
-                self.remove()
-                raise self.machine.failure("guest %s cannot be restored from its snapshot" % self.machine.guest.name,
-                                           "start it again: the snapshot is removed, and the guest will boot")
+                raise self.machine.failure("guest %s cannot be restored from its snapshot" % self.machine.guest.name)
             self._go_on(host, monitor, port, timeout)
         return port
 
@@ -141,7 +139,7 @@ class Snapshot(object):
             for command, arguments in qemu_arguments.memory_device_commands(self.machine.guest, name, self.machine.file("memory")):
                 monitor.execute(command, arguments)
         monitor.execute("cont")
-        self.machine.ssh(host, port, TAKE_BACK % {"now": time.time(), "devices": len(names)}, timeout=timeout)
+        self.machine.ssh(host, port, TAKE_BACK % {"now": time.time(), "devices": len(names), "patience": timeout // 2}, timeout=timeout)
 
 
 def _wait_migrated(monitor, name):

@@ -453,3 +453,42 @@ def test_a_snapshot_is_good_for_one_definition_and_image(make):
     assert warm.Snapshot(make(cxl=CXL), "tcg").usable()
     machine.image = os.path.dirname(machine.image) + "/./image"
     assert not snapshot.usable()
+
+
+def saved(machine, memory):
+    """A snapshot for a machine, with a file of that content for its memory."""
+    machine.prepare(Host())
+    snapshot = warm.Snapshot(machine, "tcg")
+    os.makedirs(snapshot.directory)
+    machine.make_disk(Host(), snapshot.disk)
+    for name, content in ((os.path.join(snapshot.directory, "key"), snapshot.key().encode("ascii")), (snapshot.memory, memory)):
+        with open(name, "wb") as stream:
+            stream.write(content)
+    assert snapshot.usable()
+    return snapshot
+
+
+def test_a_guest_that_does_not_come_up_from_its_snapshot_boots(make, monkeypatch):
+    machine = make(cxl=CXL)
+    snapshot = saved(machine, b"no state of any machine")
+    monkeypatch.setattr(Machine, "wait_for_ssh", lambda self, port, found, timeout: None)
+    monkeypatch.setattr(Machine, "settle", lambda self, host, port, wanted: wanted)
+    result = start(machine, warm=True)
+    assert result["start"] == "cold"
+    assert result["notice"].startswith("guest a did not come up with its snapshot, and boots without: guest a cannot be restored from its snapshot")
+    assert machine.process() == (result["pid"], process.start_time(result["pid"])) and not os.path.exists(snapshot.directory)
+    # it has its memory devices from the start, which a guest that is restored has not
+    with open("/proc/%d/cmdline" % result["pid"], "rb") as stream:
+        assert b"cxl-type3" in stream.read()
+
+
+def test_who_interrupts_a_restore_does_not_get_a_guest_that_boots(make, monkeypatch):
+    machine = make(cxl=CXL)
+    snapshot = saved(machine, b"")
+
+    def interrupted(self, host, running, timeout):
+        raise signals.Interrupt("interrupted by SIGINT", None)
+    monkeypatch.setattr(warm.Snapshot, "restore", interrupted)
+    with pytest.raises(signals.Interrupt):
+        start(machine, warm=True)
+    assert machine.process() is None and os.path.exists(snapshot.directory)
