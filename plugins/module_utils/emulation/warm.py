@@ -139,7 +139,9 @@ class Snapshot(object):
             for command, arguments in qemu_arguments.memory_device_commands(self.machine.guest, name, self.machine.file("memory")):
                 monitor.execute(command, arguments)
         monitor.execute("cont")
-        self.machine.ssh(host, port, TAKE_BACK % {"now": time.time(), "devices": len(names), "patience": timeout // 2}, timeout=timeout)
+        # Seconds, where all is well: a guest that takes longer boots sooner than it comes.
+        patience = timeout // 4
+        self.machine.ssh(host, port, TAKE_BACK % {"now": time.time(), "devices": len(names), "patience": patience}, timeout=patience + 15)
 
 
 def _wait_migrated(monitor, name):
