@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
+from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 
-# Regions are made of this much of each memory device, or a multiple (drivers/cxl/core/region.c: alloc_hpa, size_store).
-EXTENT = 256 << 20
 # Sizes of namespaces are multiples of this on x86 where the region does not say (drivers/nvdimm/region_devs.c: MEMREMAP_COMPAT_ALIGN_MAX).
 NVDIMM_ALIGN = 16 << 20
 BLOCK_SIZE = MEMORY + "/block_size_bytes"

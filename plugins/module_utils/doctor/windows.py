@@ -7,7 +7,6 @@ from __future__ import annotations
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, interleave, region_plan
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import ACPI_CXL, CEDT, PCI
-from ansible_collections.memlab.testbed.plugins.module_utils.doctor.sizes import EXTENT
 
 # PCI class of CXL memory devices (CXL 3.1, 8.1.12.1): memory controller, CXL
 CXL_MEMORY_CLASS = "0x0502"
@@ -72,7 +71,7 @@ def no_fitting_window(readings):
         fitting = [window for window in leading if any(getattr(window, kind) for kind in kinds)]
         reason = ("no memory window leads to %s and nothing else" % ", ".join(sorted(map(str, bridges))) if not leading else
                   "the memory windows of its host bridge take no %s" % " or ".join(kinds or ["memory that it has"]) if not fitting else
-                  "the memory windows that fit are full" if max(_room(readings, window) for window in fitting) < EXTENT * len(members) else None)
+                  "the memory windows that fit are full" if max(_room(readings, window) for window in fitting) < region_plan.EXTENT * len(members) else None)
         if reason:
             yield found(PROBLEM, reason, subject, [("%s/%s" % (cxl.BUS, window.name), _described(readings, window)) for window in readings.windows],
                         "name devices that share a window, or have the firmware make one for their host bridges" if not leading else
