@@ -8,6 +8,7 @@ import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import paths
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.monitor import Monitor
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 CXL = "/sys/bus/cxl/devices"
 FIRST, SECOND = {"memory_devices": ["0x1"]}, {"memory_devices": ["0x2"]}
@@ -87,5 +88,8 @@ def test_two_devices_with_one_serial_number(guest, controller):
     finally:
         with Monitor(paths.guest_directory(definition["memlab_testbed"], guest.name)) as monitor:
             monitor.execute("device_del", {"id": "stranger"})
+            # the port is free when QEMU has let go of it, which is after the guest has
+            Host().wait_until(lambda: "stranger" not in [entry["name"] for entry in monitor.execute("qom-list", {"path": "/machine/peripheral"})],
+                              "QEMU letting go of the second device", 120)
         guest.shell("for turn in $(seq 200); do test $(ls -d %s/mem* | wc -l) = 1 && exit; sleep 0.1; done; exit 1" % CXL)
         plug("mem_a", "mem_b")

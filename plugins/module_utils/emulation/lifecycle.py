@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from ansible_collections.memlab.testbed.plugins.module_utils import directories, process
+from ansible_collections.memlab.testbed.plugins.module_utils import process
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, keys, locks, qemu_arguments, testbed_file, warm
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import image as images
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine
@@ -39,9 +39,8 @@ def apply(host, machine, state, options, check):
     :arg options: ``timeout`` (seconds), ``warm`` (bool), ``kernel_parameters`` (list or ``None``), ``plugged`` (list or ``None``), ``forget`` (bool).
     """
     if options["kernel_parameters"] is not None and machine.guest.image.starter:
-        starter = (machine.guest.name, machine.guest.image.starter)
-        raise TestbedError("guest %s: %s starts it, so its kernel parameters are set in the guest, as on a host" % starter,
-                           remedy="use memlab.testbed.boot_parameters")
+        raise TestbedError("guest %s: %s starts it, so its kernel parameters are set in the guest, as on a host" % (
+            machine.guest.name, machine.guest.image.starter), remedy="use memlab.testbed.boot_parameters")
     try:
         with alone(machine):
             if state == "absent":
@@ -152,7 +151,7 @@ def _boot(host, machine, accel, first, options, remember):
         try:
             if snapshot.usable():
                 return snapshot.restore(host, remember, options["timeout"]), "warm", None
-            port = _take(host, snapshot, remember, options["timeout"])
+            port = snapshot.take(host, remember, options["timeout"])
             if port is not None:
                 return port, "cold", None
         except TestbedError as exc:
@@ -172,14 +171,6 @@ def _boot(host, machine, accel, first, options, remember):
     there = machine.settle(host, port, wanted)
     # A kernel without CXL drivers is a guest that somebody may want; what it lacks is said.
     return port, "cold", "the kernel of guest %s has taken %d of %d memory devices" % (machine.guest.name, there, wanted) if there < wanted else failure
-
-
-def _take(host, snapshot, remember, timeout):
-    try:
-        return snapshot.take(host, remember, timeout)
-    except BaseException as exc:
-        directories.remove_after(exc, snapshot.directory)
-        raise
 
 
 def _plug(machine, wanted, check):
