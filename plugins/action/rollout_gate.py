@@ -50,6 +50,7 @@ class ActionModule(ControllerAction):
         earlier = {host for entry in closed.values() for word in gate.BAD for host in entry.get(word, ())}
         found = gate.judge(hosts, entries, run, asked["limit"], len(earlier.difference(hosts)), wanted)
         journal.append("wave_closed", run=run, wave=wave, passed=found["passed"], bad=found["bad"], good=len(found["good"]),
+                       good_hosts=found["good"],
                        **{word: found[word] for word in gate.BAD})
         # Ansible gives words like failed and unreachable a meaning of its own, so the verdict is apart.
         return {"verdict": found, "passed": found["passed"], "message": found["message"], "changed": True, "wave": wave, "wanted": asked["wanted"]}

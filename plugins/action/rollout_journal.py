@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, states
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import kernel, lock, states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 from ansible_collections.memlab.testbed.plugins.modules import rollout_journal
 from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
@@ -24,10 +24,13 @@ class ActionModule(ControllerAction):
         if asked["event"]:
             if asked["run"] is None:
                 raise TestbedError("an entry of the journal needs the number of its run")
-            entry = journal.append(asked["event"], host, run=asked["run"], **asked["data"] or {})
+            data = dict(asked["data"] or {})
+            if asked["event"] == "done":
+                data["kernel"] = kernel.identity(asked["kernel_packages"], asked["kernel_key"])
+            entry = journal.append(asked["event"], host, run=asked["run"], **data)
             if asked["event"] == "finished":
                 lock.release(journal.directory, os.getppid())
             return {"entry": entry, "changed": True}
         entries = journal.read(host)
         return {"state": states.state(entries), "step": states.step(entries), "before": states.before(entries), "in_service": states.in_service(entries),
-                "changed": False}
+                "done": states.done(entries), "changed": False}

@@ -8,7 +8,7 @@ import os
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock, plan, preview, settings, shards, states, waves
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import kernel, lock, plan, preview, settings, shards, states, waves
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 from ansible_collections.memlab.testbed.plugins.modules import rollout_plan
 from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
@@ -42,20 +42,41 @@ class ActionModule(ControllerAction):
         if asked["domain"]:
             domains = settings.domains(asked["domain"], {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts})
         cut = waves.cut(hosts, asked["canaries"], asked["waves"], task_vars["groups"], domains, asked["domain_limit"])
+        settled = {name: plain(asked[name]) for name in ("canaries", "waves", "domain", "domain_limit")}
         self._lock(journal, asked)
-        return self._taken(asked, plan.begin(journal, asked["name"], cut, dict(asked["content"], steps=asked["steps"])), limit)
+        found = plan.begin(journal, asked["name"], cut, {"steps": asked["steps"], "cut": settled})
+        self._same_kernels(journal, asked, found, task_vars["hostvars"])
+        return self._taken(asked, found, limit, task_vars["hostvars"])
+
+    def _same_kernels(self, journal, asked, found, hostvars):
+        """Hosts that are done were given the kernel that is asked for now. One that failed with a bad kernel may be given another."""
+        for host, entries in journal.read_hosts().items():
+            done = states.done(entries)
+            if done is None or "kernel" not in done:
+                continue
+            packages = plain(hostvars[host].get("rollout_kernel_packages", asked["kernel_packages"]))
+            artifact = plain(hostvars[host].get("rollout_kernel_artifact", {"key": asked["kernel_key"]}))
+            if kernel.identity(packages, artifact.get("key")) != done["kernel"]:
+                raise TestbedError("the journal %s is of another rollout: it differs in kernel, which %s has from it already" % (journal.directory, host),
+                                   details=["%s: %s" % (word, ", ".join(those) or "none") for word, those in (
+                                       ("rolled out", done["kernel"]), ("asked for", kernel.identity(packages, artifact.get("key"))))],
+                                   remedy=plan.ANOTHER)
 
     def _back(self, journal, asked, task_vars):
         limit = settings.limit(asked["limit"])
+        plan.known(journal)
         self._lock(journal, asked)
-        return self._taken(asked, plan.back(journal, asked["name"]), limit)
+        found = plan.back(journal, asked["name"])
+        gone = [host for wave in found["waves"] for host in wave if host not in task_vars["hostvars"]]
+        found["waves"] = [wave for wave in ([host for host in hosts if host not in gone] for hosts in found["waves"]) if wave]
+        return dict(self._taken(asked, found, limit, task_vars["hostvars"]), gone=gone)
 
     def _lock(self, journal, asked):
         if not asked["preview"]:
             lock.take(journal.directory, os.getppid(), "rollout %s" % asked["name"])
             shards.take_over(journal)
 
-    def _taken(self, asked, found, limit):
+    def _taken(self, asked, found, limit, hostvars):
         order, serial = [], []
         for number, hosts in enumerate(found["waves"], 1):
             order += [gate_name(number), *hosts]
@@ -66,7 +87,7 @@ class ActionModule(ControllerAction):
             order, serial, found["repair"] = [], [], []
         hosts = [] if asked["preview"] else [host for wave in found["waves"] for host in wave]
         # Claims of hosts to which nothing was done yet are given back, too.
-        claimed = [] if asked["preview"] else [host for wave in found["what"]["waves"] for host in wave]
+        claimed = [] if asked["preview"] else [host for wave in found["what"]["waves"] for host in wave if host in hostvars]
         # A play all of whose hosts are lost ends the playbook, so one that may be headed by the controller's own.
         return {"plan": found, "name": asked["name"], "directory": asked["directory"], "hosts": hosts, "order": order, "serial": serial or [1],
                 "gates": gates, "todo": todo, "ask": gates[:1] + todo, "claim": gates[:1] + hosts if hosts else [], "release": gates[:1] + claimed,
@@ -79,7 +100,9 @@ class ActionModule(ControllerAction):
         hostvars = task_vars["hostvars"]
         surveys = {host: plain(hostvars[host].get("rollout_survey")) for host in opened["todo"]}
         lines = preview.text(opened["plan"], surveys, opened["limit"])
-        refused = preview.forbidden({host: survey for host, survey in surveys.items() if opened["plan"]["states"][host] == states.PLANNED or survey is None})
+        # What an interrupted run has left is repaired before it counts.
+        refused = preview.forbidden({host: survey for host, survey in surveys.items()
+                                     if opened["plan"]["states"][host] != states.INTERRUPTED or survey is None})
         silent = [host for host, survey in surveys.items() if survey is None]
         if refused and not asked["preview"] and (len(refused) > len(silent) or len(silent) > opened["limit"]):
             raise TestbedError("%d of %d hosts cannot be rolled out to, nothing was changed" % (len(refused), len(surveys)),
@@ -106,8 +129,9 @@ class ActionModule(ControllerAction):
     def _going_back(self, journal, asked, task_vars):
         if not asked["preview"]:
             plan.accept(journal, asked["plan"]["plan"], "rollback")
-        return {"text": ["wave %d: %s" % (number, waves.shown(hosts)) for number, hosts in enumerate(asked["plan"]["plan"]["waves"], 1)],
-                "changed": not asked["preview"]}
+        gone = asked["plan"]["gone"]
+        return {"text": ["wave %d: %s" % (number, waves.shown(hosts)) for number, hosts in enumerate(asked["plan"]["plan"]["waves"], 1)] +
+                (["not in the inventory, and left as they are: %s" % waves.shown(gone)] if gone else []), "changed": not asked["preview"]}
 
 
 def gate_name(number):

@@ -29,6 +29,14 @@ options:
   data:
     description: What belongs to the event, such as C(step), C(before) or C(reason).
     type: dict
+  kernel_packages:
+    description: With the event V(done), the kernel's packages on the controller. The entry has them by name and digest.
+    type: list
+    elements: path
+    default: []
+  kernel_key:
+    description: With the event V(done), the key of the kernel's artifact, where there are no packages.
+    type: str
 author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
@@ -61,6 +69,10 @@ step:
   type: str
 before:
   description: What the snapshot found, or none.
+  returned: without O(event)
+  type: dict
+done:
+  description: The entry that says the host is done, with C(kernel) and C(release), or none.
   returned: without O(event)
   type: dict
 in_service:

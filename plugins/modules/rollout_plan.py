@@ -67,9 +67,14 @@ options:
     description: JMESPath expressions of the site.
     type: list
     elements: dict
-  content:
-    description: What else makes two rollouts the same one.
-    type: dict
+  kernel_packages:
+    description: The kernel's packages on the controller, for hosts without a variable of their own.
+    type: list
+    elements: path
+    default: []
+  kernel_key:
+    description: Key of the kernel's artifact, for hosts without a variable of their own.
+    type: str
   plan:
     description: What O(state=opened) or O(state=back) returned.
     type: dict

@@ -369,3 +369,82 @@ def test_another_controllers_host_is_refused(fleet):
     code, output = made.play()
     assert code != 0 and "host0002: the host belongs to the rollout other, which elsewhere began to work on at today" in output, output
     assert made.touched() == []
+
+
+def test_what_forbids_a_host_that_was_brought_back_counts_too(fleet):
+    made = fleet(2)
+    made.write("host0000", "faults", {"kernel": "fail"})
+    assert made.play()[0] == 2
+    log = made.machine("host0000")["log"]
+    made.write("host0000", "faults", {"survey": "refuse"})
+    code, output = made.play()
+    assert code == 2 and "1 of 2 hosts cannot be rolled out to, nothing was changed" in output, output
+    assert made.machine("host0000")["log"] == log and events(made, "host0000")[-1] == "rolled_back"
+
+
+def test_another_kernel_of_the_same_name_is_another_rollout_where_one_is_done(fleet, tmp_path):
+    """Each host names its own, as an inventory does where hosts have other distributions."""
+    for name in ("good", "bad"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "linux-image.deb").write_text(name)
+    made = fleet(2, rollout_kernel_packages=["%s/{{ kind }}/linux-image.deb" % tmp_path], kind="bad")
+    made.write("host0000", "faults", {"kernel": "fail"})
+    assert made.play()[0] == 2
+    # What failed may be tried with a better one.
+    code, output = made.play(kind="good")
+    assert code == 0, output
+    logs = [made.machine(host)["log"] for host in made.hosts]
+    code, output = made.play(kind="bad")
+    assert code == 2 and "is of another rollout: it differs in kernel, which host0000 has from it already" in output, output
+    assert [made.machine(host)["log"] for host in made.hosts] == logs
+    assert made.play(kind="good")[0] == 0
+
+
+def test_a_host_that_fell_back_to_its_old_kernel_is_not_good(fleet):
+    """What it runs is this machine's own kernel; what it was rolled out with is changed instead."""
+    made = fleet(2)
+    assert made.play()[0] == 0
+    path = made.directory / "cache/rollouts/simulated/hosts/host0000.jsonl"
+    path.write_text(path.read_text().replace('"release": "%s"' % os.uname().release, '"release": "6.99.0"'))
+    code, output = made.play()
+    assert code == 2 and "wave 1 did not pass: 0 good; failed: host0000" in output and "the host was rolled out with 6.99.0" in output, output
+    assert events(made, "host0000")[-1] == "drifted" and events(made, "host0001")[-1] == "done"
+
+
+def test_the_way_back_goes_on_without_a_host_that_left_the_inventory(fleet):
+    made = fleet(3, rollout_waves=["100%"])
+    assert made.play()[0] == 0
+    made.forget("host0001")
+    code, output = made.play()
+    assert code == 2 and "it differs in waves" in output and "or rolled back" in output, output
+    code, output = made.play("rollback")
+    assert code == 2 and "not in the inventory, and left as they are: host0001" in output, output
+    assert "1 of 3 hosts were not brought back" in output and "unreachable: host0001" in output
+    assert [clean(made, host) for host in made.hosts] == [BEFORE, AFTER, BEFORE]
+
+
+def test_a_host_whose_way_back_failed_stays_claimed(fleet):
+    made = fleet(3, rollout_waves=["100%"], rollout_limit=1)
+    made.write("host0001", "faults", {"kernel": "fail", "rollback": "fail"})
+    code, output = made.play()
+    assert code == 0, output
+    assert events(made, "host0001")[-1] == "rollback_failed" and claimed(made) == ["host0001"]
+    code, output = made.play("rollout", rollout_name="next")
+    assert code == 2 and "host0001: the host belongs to the rollout simulated" in output, output
+
+
+def test_the_order_of_the_inventory_is_not_the_rollouts(fleet):
+    made = fleet(3)
+    made.write("host0002", "faults", {"kernel": "fail"})
+    assert made.play()[0] == 2
+    made.reverse()
+    code, output = made.play()
+    assert code == 0, output
+    assert [clean(made, host) for host in made.hosts] == [AFTER] * 3
+
+
+def test_a_rollback_of_what_never_was_leaves_nothing(fleet):
+    made = fleet(1)
+    code, output = made.play("rollback", rollout_name="never")
+    assert code == 2 and "there is no rollout in the journal" in output, output
+    assert not (made.directory / "cache").exists()

@@ -60,6 +60,16 @@ class Fleet:
         self._entries[host].update(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1, ansible_ssh_retries=0)
         self._write_inventory()
 
+    def forget(self, host):
+        """The inventory has it no more."""
+        del self._entries[host]
+        self._write_inventory()
+
+    def reverse(self):
+        """The inventory has its hosts the other way round."""
+        self._entries = dict(reversed(self._entries.items()))
+        self._write_inventory()
+
     def _write_inventory(self):
         self.inventory.write_text(json.dumps({"all": {"hosts": self._entries, "vars": self._variables}}))
 

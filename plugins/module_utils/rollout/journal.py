@@ -46,6 +46,9 @@ class Journal:
         found = {}
         for path in self._files():
             entries = _read(path)[0] if os.path.basename(os.path.dirname(path)) == HOSTS else []
+            for entry in entries:
+                if _file_name(entry["host"]) != os.path.basename(path):
+                    raise TestbedError("the journal %s holds an entry of host %s" % (path, entry["host"]), remedy="put it back from a copy")
             if entries:
                 found[entries[0]["host"]] = entries
         return found
@@ -65,9 +68,13 @@ class Journal:
     def _files(self):
         names = []
         directory = os.path.join(self.directory, HOSTS)
-        if os.path.isdir(directory):
+        try:
             with os.scandir(directory) as entries:
                 names = [entry.path for entry in entries if entry.name.endswith(".jsonl")]
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            raise TestbedError("cannot read the journal %s (%s)" % (directory, errno_name(exc.errno)))
         return sorted(names) + [self.path()]
 
 
@@ -105,8 +112,12 @@ def _check(entry, of_host):
     needed = dict(_NEEDED.get(entry["event"], {}), **({"host": str} if of_host else {}))
     if not all(key in entry and isinstance(entry[key], kind) for key, kind in needed.items()):
         raise ValueError("an entry without what belongs to it")
-    if entry["event"] == "planned" and not isinstance(entry["what"].get("waves"), list):
+    if entry["event"] == "planned" and not _are_waves(entry["what"].get("waves")):
         raise ValueError("a plan without waves")
+
+
+def _are_waves(value):
+    return isinstance(value, list) and all(isinstance(wave, list) and all(isinstance(host, str) for host in wave) for wave in value)
 
 
 def _append(path, line):

@@ -10,27 +10,32 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.waves import shown
 
+# What a journal's entries mean. A journal of another number is refused.
+FORMAT = 1
+ANOTHER = "give this rollout another rollout_name; that one can be gone on with as it was, or rolled back"
+
 
 def begin(journal, name, waves, content):
     """The run's plan.
 
     :arg waves: as :func:`waves.cut` made them.
-    :arg content: what else makes two rollouts the same one (kernel, steps): values that JSON has.
+    :arg content: what else makes two rollouts the same one: values that JSON has. ``cut``, the settings that the waves came from, lets a journal's waves
+        stand where the same hosts come in another order.
     Raises :class:`TestbedError` where the journal is of another rollout.
     """
     header, runs = _header(journal)
     what = dict(content, waves=waves)
     if header is None:
         header = {"name": name, "id": str(uuid.uuid4()), "what": what}
+    if "cut" in what and header["what"].get("cut") == what["cut"] and _hosts(header["what"]["waves"]) == _hosts(waves):
+        what["waves"] = header["what"]["waves"]
     _same(journal, header, name, what)
     return _plan(journal, header, runs)
 
 
 def back(journal, name):
     """The plan of the way back: waves in reverse, of hosts to which something was done."""
-    header, runs = _header(journal)
-    if header is None:
-        raise TestbedError("there is no rollout in the journal %s" % journal.directory, remedy="name the rollout with rollout_name")
+    header, runs = known(journal)
     _same(journal, header, name, header["what"])
     found = _plan(journal, header, runs)
     touched = {host for host, state in found["states"].items() if state in (states.DONE, states.INTERRUPTED)}
@@ -39,10 +44,18 @@ def back(journal, name):
     return found
 
 
+def known(journal):
+    """The journal's plan, and how many runs of it there were. Raises :class:`TestbedError` where nothing was ever planned."""
+    header, runs = _header(journal)
+    if header is None:
+        raise TestbedError("there is no rollout in the journal %s" % journal.directory, remedy="name the rollout with rollout_name")
+    return header, runs
+
+
 def accept(journal, plan, kind):
     """Write the plan, where it is new, and that a run of it begins."""
     if plan["new"]:
-        journal.append("planned", name=plan["name"], id=plan["id"], what=plan["what"])
+        journal.append("planned", format=FORMAT, name=plan["name"], id=plan["id"], what=plan["what"])
     journal.append("run", run=plan["run"], kind=kind)
 
 
@@ -54,6 +67,10 @@ def _plan(journal, header, runs):
     if strangers:
         raise TestbedError("the journal %s speaks of %s, which this rollout does not have" % (journal.directory, shown(strangers)),
                            remedy="give this rollout another rollout_name")
+    lost = sorted({host for entry in journal.read() if entry["event"] == "wave_closed" for host in entry.get("good_hosts", ())} - set(entries))
+    if lost:
+        raise TestbedError("the journal %s has lost what it said of %s" % (journal.directory, shown(lost)),
+                           remedy="put it back from a copy; what was done to a host cannot be guessed")
     found = {host: states.state(entries.get(host, [])) for host in hosts}
     return {"name": header["name"], "id": header["id"], "what": header["what"], "new": runs is None, "run": (runs or 0) + 1,
             "waves": [list(wave) for wave in header["what"]["waves"]], "states": found,
@@ -71,13 +88,21 @@ def _header(journal):
         return None, None
     if entries[0]["event"] != "planned" or not isinstance(entries[0].get("what"), dict):
         raise TestbedError("the journal %s does not begin with a plan" % journal.path(), remedy="give this rollout another rollout_name")
+    if entries[0].get("format") != FORMAT:
+        raise TestbedError("the journal %s is of format %.20r, this version of the collection writes and reads format %d" % (
+            journal.path(), entries[0].get("format"), FORMAT), remedy="go on with the version of the collection that began it")
     return entries[0], max([entry["run"] for entry in entries if entry["event"] == "run"], default=0)
 
 
 def _same(journal, header, name, what):
-    different = sorted(key for key in set(header["what"]) | set(what) if header["what"].get(key) != what.get(key))
+    # Other settings that make the same waves make the same rollout.
+    different = sorted(key for key in (set(header["what"]) | set(what)) - {"cut"} if header["what"].get(key) != what.get(key))
     if header["name"] != name:
         different.insert(0, "name (%s)" % header["name"])
     if different:
         raise TestbedError("the journal %s is of another rollout: it differs in %s" % (journal.directory, ", ".join(different)),
-                           remedy="give this rollout another rollout_name, or roll that one back first")
+                           remedy=ANOTHER)
+
+
+def _hosts(waves):
+    return sorted(host for wave in waves for host in wave)

@@ -44,6 +44,11 @@ def before(entries):
     return None
 
 
+def done(entries):
+    """The entry that says the host is done, with what it was rolled out with, or ``None`` where it is not done."""
+    return next(entry for entry in reversed(entries) if entry["event"] == "done") if state(entries) == DONE else None
+
+
 def in_service(entries):
     """Whether the host may be in service: then it is drained before it is brought back. From the moment its drain begins, it counts as drained."""
     found = True

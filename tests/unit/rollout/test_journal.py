@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
-from ansible_collections.memlab.testbed.plugins.module_utils.rollout import claim, gate, lock, plan, states
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import claim, gate, kernel, lock, plan, states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 
 
@@ -127,9 +127,54 @@ def test_a_plan_goes_on_or_is_refused(tmp_path):
         with pytest.raises(TestbedError, match="is of another rollout: it differs in " + told):
             plan.begin(journal, name, waves, content)
     assert plan.back(journal, "one")["waves"] == [["a"]]
+    journal.append("wave_closed", run=1, wave=2, passed=True, good_hosts=["a", "b"])
+    with pytest.raises(TestbedError, match="has lost what it said of b: "):
+        plan.begin(journal, "one", [["a"], ["b"]], {"kernel": []})
     os.truncate(journal.path(), 30)
     with pytest.raises(TestbedError, match="has lost its beginning"):
         plan.begin(journal, "one", [["a"], ["b"]], {"kernel": []})
+
+
+def test_an_inventory_in_another_order_is_no_other_rollout(tmp_path):
+    journal, content = Journal(str(tmp_path)), {"cut": {"canaries": 1, "waves": ["100%"]}}
+    plan.accept(journal, plan.begin(journal, "one", [["a"], ["b", "c"]], content), "rollout")
+    assert plan.begin(journal, "one", [["c"], ["b", "a"]], content)["waves"] == [["a"], ["b", "c"]]
+    for waves, cut in (([["a"], ["b", "d"]], content["cut"]), ([["c"], ["b", "a"]], dict(content["cut"], canaries=["c"]))):
+        with pytest.raises(TestbedError, match="is of another rollout: it differs in waves"):
+            plan.begin(journal, "one", waves, {"cut": cut})
+    # Said in other words, the same waves.
+    assert plan.begin(journal, "one", [["a"], ["b", "c"]], {"cut": {"canaries": ["a"], "waves": [2]}})["new"] is False
+
+
+def test_a_journal_of_another_format_and_one_of_another_host_are_refused(tmp_path):
+    journal = Journal(str(tmp_path))
+    journal.append("planned", format=99, name="one", id="x", what={"waves": [["a"]]})
+    with pytest.raises(TestbedError, match="is of format 99, this version of the collection writes and reads format 1"):
+        plan.begin(journal, "one", [["a"]], {})
+    journal.append("begun", "a", run=1, step="kernel")
+    os.rename(journal.path("a"), journal.path("b"))
+    with pytest.raises(TestbedError, match=r"hosts/b\.jsonl holds an entry of host a: "):
+        journal.read_hosts()
+
+
+@pytest.mark.parametrize("waves", [[1], [["a", 2]], ["a"], {"a": []}])
+def test_waves_that_are_none_are_a_damaged_line(tmp_path, waves):
+    journal = Journal(str(tmp_path))
+    journal.append("planned", format=1, name="one", id="x", what={"waves": waves})
+    with pytest.raises(TestbedError, match="line 1 of the journal .* is damaged"):
+        plan.back(journal, "one")
+
+
+def test_a_kernel_is_told_from_another_one_of_its_name(tmp_path):
+    (tmp_path / "a").mkdir()
+    package = tmp_path / "a/linux-image.deb"
+    package.write_bytes(b"one")
+    first = kernel.identity([str(package)], "")
+    package.write_bytes(b"another")
+    assert kernel.identity([str(package)], "") != first
+    package.unlink()
+    assert kernel.identity([str(package)], "key") == ["linux-image.deb"]
+    assert (kernel.identity([], "key"), kernel.identity([], None)) == (["key"], [])
 
 
 def test_one_run_at_a_time(tmp_path):
