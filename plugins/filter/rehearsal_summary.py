@@ -13,7 +13,7 @@ author:
 description:
   - Puts together what M(memlab.testbed.testbed_twin) said of the twins and how the rehearsed playbook ended.
 
-positional: playbook, failure, hostvars, extra_vars
+positional: playbook, failure, hostvars, extra_vars, journal
 options:
   _input:
     description: RV(memlab.testbed.testbed_twin#module:hosts).
@@ -36,6 +36,10 @@ options:
     description: What the rehearsal was given.
     type: dict
     default: {}
+  journal:
+    description: Directory of the journal, where a rollout was rehearsed. It says what became of each twin.
+    type: path
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -50,14 +54,21 @@ _value:
   type: dict
 """
 
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import plain
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 from ansible_collections.memlab.testbed.plugins.module_utils.twin import carry_vars, summary as twin_summary
 
 
-def rehearsal_summary(hosts, playbook, failure="", hostvars=None, extra_vars=None):
+def rehearsal_summary(hosts, playbook, failure="", hostvars=None, extra_vars=None, journal=""):
     hosts = plain(hosts)
     left_out = {host["host"]: carry_vars.left_out(host["host"], hostvars or {}, extra_vars or {}) for host in hosts}
-    return twin_summary.summary(hosts, str(playbook), str(failure), left_out)
+    try:
+        return twin_summary.summary(hosts, str(playbook), str(failure), left_out, Journal(str(journal)).read_hosts() if journal else {})
+    except TestbedError as exc:
+        raise AnsibleFilterError(str(exc))
 
 
 class FilterModule(object):

@@ -70,17 +70,27 @@ def windows(host):
 
 def domains(host):
     """Proximity domains in the order of the kernel's node numbers; empty where there is no SRAT."""
-    first, then = [], []
+    found = _affinities(host)
+    return list(dict.fromkeys([domain for kind, domain in found if kind != 1] + [domain for kind, domain in found if kind == 1]))
+
+
+def initiators(host):
+    """Proximity domains of generic initiators, such as accelerators, in which there are neither processors nor memory (ACPI 6.3, 5.2.16.6)."""
+    found = _affinities(host)
+    return sorted({domain for kind, domain in found if kind == 5}.difference(domain for kind, domain in found if kind != 5))
+
+
+def _affinities(host):
+    """(kind of structure, domain) of those that are enabled: processors (0, 2), memory (1), generic initiators (5)."""
+    found = []
     for kind, content in _structures(host, SRAT, 48, _byte_head):
         if kind == 0 and struct.unpack_from("<I", content, 4)[0] & 1:
-            first.append(content[2] | content[9] << 8 | content[10] << 16 | content[11] << 24)
+            found.append((kind, content[2] | content[9] << 8 | content[10] << 16 | content[11] << 24))
         elif kind == 1 and struct.unpack_from("<I", content, 28)[0] & 1:
-            then.append(struct.unpack_from("<I", content, 2)[0])
-        elif kind == 2 and struct.unpack_from("<I", content, 12)[0] & 1:
-            first.append(struct.unpack_from("<I", content, 4)[0])
-        elif kind == 5 and struct.unpack_from("<I", content, 24)[0] & 1:
-            first.append(struct.unpack_from("<I", content, 4)[0])
-    return list(dict.fromkeys(first + then))
+            found.append((kind, struct.unpack_from("<I", content, 2)[0]))
+        elif kind == 2 and struct.unpack_from("<I", content, 12)[0] & 1 or kind == 5 and struct.unpack_from("<I", content, 24)[0] & 1:
+            found.append((kind, struct.unpack_from("<I", content, 4)[0]))
+    return found
 
 
 def figures(host):

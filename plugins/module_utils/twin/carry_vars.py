@@ -8,8 +8,8 @@ import re
 
 # Variables of this collection's roles, by how they begin.
 CARRIED = re.compile(r"(memory_(devices|hotadd|at_boot)|memmap_policy|verify|report|kernel_build|kernel_install|rollout|provision)(_|$)")
-# These say where something is kept: a rehearsal keeps it elsewhere.
-KEPT = ("report_path", "rollout_directory", "rollout_name")
+# These say where something is kept: a rehearsal keeps it elsewhere. And a rehearsal that only plans would prove nothing.
+KEPT = ("report_path", "rollout_directory", "rollout_name", "rollout_plan")
 # These run the site's own tasks or other controllers. A twin has its host's name, so a hook that a cluster is told by would take the host out of service.
 SITE = {"rollout_drain": "drain hook", "rollout_undrain": "undrain hook", "rollout_steps_from": "the site's own steps", "rollout_workers": "other controllers",
         "rollout_worker_environment": "the environment of other controllers"}

@@ -40,6 +40,8 @@ def observe(host):
         release=readings.release, parameters=readings.boot_words, hypervisor="hypervisor" in (readings.processor_flags or ()), block_size=size,
         nodes=nodes, distances=distances, figures=_figures(host, order, len(nodes), said), bridges=bridges,
         devices=[_device(host, device, said) for device in memory], windows=windows, nvdimms=nvdimms, declared=_declared(host), unexpressed=said)
+    for domain in acpi.initiators(host):
+        said.append(Unexpressed("a generic initiator in proximity domain %d" % domain, acpi.SRAT, "the twin's node is empty"))
     _other_processor(host, said)
     _soft_reserved(readings, said)
     _state(readings, said)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.memlab.testbed.plugins.filter.rehearsal_summary import 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import testbed_file, topology as declared
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 from ansible_collections.memlab.testbed.plugins.module_utils.twin import archive, carry_vars, make, observe, observed, scale
 from ansible_collections.memlab.testbed.tests.synthetic import topology
 from ansible_collections.memlab.testbed.tests.unit.twin.conftest import CAPTURES
@@ -268,6 +270,22 @@ def test_each_thing_that_has_no_like_is_said(host_of, twin_of, name, text, what)
     assert [entry["what"] for entry in twin_of(place)[1]["not_expressed"]] == [what]
 
 
+def test_a_generic_initiator_is_said(host_of, twin_of):
+    place = host_of(RICH)
+    table(place, "SRAT", lambda content: content.extend(struct.pack("<BBxBI16xI4x", 5, 32, 1, 77, 1) + struct.pack("<BBxBI16xI4x", 5, 32, 1, 0, 1)))
+    table(place, "SRAT", lambda content: struct.pack_into("<I", content, 4, len(content)))
+    assert said(twin_of(place)[1]) == ["a generic initiator in proximity domain 77 / the twin's node is empty"]
+
+
+def test_what_stands_beside_a_switch_is_said(host_of, twin_of):
+    place = host_of(RICH)
+    beside = "sys/devices/pci0000:0f/0000:0f:01.0/0000:11:00.1"
+    (place / beside).mkdir(parents=True)
+    (place / beside / "class").write_text("0x088000\n")
+    (place / "sys/bus/pci/devices/0000:11:00.1").symlink_to("../../../" + beside[4:])
+    assert said(twin_of(place)[1]) == ["a device of class 0x088000 beside the switch at 0000:11:00.0 / the twin does not have it"]
+
+
 def test_serial_numbers_that_do_not_tell_devices_apart_are_replaced_and_said(host_of, twin_of):
     place = host_of(RICH)
     for path in place.glob("sys/devices/pci*/**/serial"):
@@ -390,7 +408,7 @@ SITE = {"rollout_drain": "/srv/drain.yml", "rollout_undrain": "/srv/undrain.yml"
 
 
 def test_what_the_site_does_by_the_hosts_names_is_not_rehearsed():
-    known = dict(SITE, rollout_waves=["100%"], rollout_name="live", rollout_directory="/srv/journal")
+    known = dict(SITE, rollout_waves=["100%"], rollout_name="live", rollout_directory="/srv/journal", rollout_plan=True)
     assert carry_vars.run_vars(known, "/j") == {"rollout_waves": ["100%"], "rollout_directory": "/j"}
     (twin,) = carry_vars.twin_hosts(["a"], {"a": dict(known, group_names=[])}, "/captures", further=["rollout_drain"])
     assert twin["vars"] == {"rollout_waves": ["100%"]}
@@ -402,3 +420,14 @@ def test_what_was_not_rehearsed_is_said():
     text = rehearsal_summary(hosts, "rollout", "", hostvars, {})["text"]
     assert text.count("not proved  drain hook (rollout_drain): not run") == 1 and text.count("other controllers (rollout_workers)") == 2
     assert "rollout_drain" not in rehearsal_summary(hosts, "rollout", "", hostvars, {"rollout_drain": "/srv/for-twins.yml"})["text"]
+
+
+def test_a_twin_that_was_brought_back_has_proved_nothing(tmp_path):
+    """A rollout that may have a bad host ends well with one."""
+    hosts = [{"host": name, "guest": name, "has": "a", "memory_devices": [1], "declared_from": "inventory", "scaled": [], "not_expressed": []} for name in "ab"]
+    journal = Journal(str(tmp_path))
+    for event, host, data in (("done", "a", {}), ("failed", "b", {"reason": "no device dax"}), ("rolled_back", "b", {})):
+        journal.append(event, host, run=1, **data)
+    found = rehearsal_summary(hosts, "rollout", "", {}, {}, str(tmp_path))["hosts"]
+    assert found[0]["proved"][0] == "rollout ran to its end on a" and found[0]["not_proved"] == []
+    assert found[1]["proved"] == [] and found[1]["not_proved"] == ["rollout: the twin is rolled back at its end (no device dax)"]
