@@ -15,6 +15,11 @@ import tempfile
 from ansible_collections.memlab.testbed.plugins.module_utils import directories
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
+_PATCHING = re.compile(r"patching file (.*?)(?: \((?:renamed|copied|read) from .*\))?")
+# What patch(1) says of a file before it begins with it, and what that means.
+_BEFORE = {"can't find file to patch": "the source has no such file", "The next patch would create ": "the file exists already",
+           "The next patch would delete ": "the source has no such file", "The next patch would empty ": "the file is empty already"}
+
 
 class Tree(object):
     """A base's source tree with its patches.
@@ -64,10 +69,13 @@ class Tree(object):
         wanted = [dict(patch.entry(), fuzz=fuzz) for patch in patches]
         if self.state["patches"] == wanted:
             return self.state.get("remarks", [])
-        names = sorted({name for patch in patches for change in patch.changes() for name in change.names()})
+        names = {}
+        for patch in patches:
+            for change in patch.changes():
+                names.update((name, patch) for name in change.names() if name not in names)
         with tempfile.TemporaryDirectory(prefix="patched-", dir=self.directory) as scratch:
-            for name in names:
-                self._copy_pristine(name, scratch)
+            for name, patch in sorted(names.items()):
+                self._copy_pristine(name, patch, scratch)
             remarks = []
             for patch in patches:
                 remarks += _try(host, patch, scratch, fuzz)
@@ -82,12 +90,17 @@ class Tree(object):
         path = os.path.join(self._originals if known else self.source, name)
         return None if known is False or not os.path.lexists(path) else path
 
-    def _copy_pristine(self, name, scratch):
+    def _copy_pristine(self, name, patch, scratch):
+        parts = name.split("/")
+        for parent in ("/".join(parts[:count]) for count in range(1, len(parts))):
+            path = self._pristine(parent)
+            if path is not None and (os.path.islink(path) or not os.path.isdir(path)):
+                raise _refusal(patch, name, "%s is no directory in the source" % parent)
         path, target = self._pristine(name), os.path.join(scratch, name)
         if path is None:
             return
         if os.path.islink(path) or not os.path.isfile(path):
-            raise TestbedError("a patch touches %s, which is no file in the source" % name)
+            raise _refusal(patch, name, "it is no file in the source")
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(path, target)
 
@@ -132,44 +145,65 @@ def _content(path):
 
 def _try(host, patch, scratch, fuzz):
     """Apply one patch to the copies; patch(1)'s remarks."""
+    changes = patch.changes()
+    _check_moves(patch, changes, scratch)
     with tempfile.NamedTemporaryFile(prefix="memlab-", suffix=".patch") as stream:
-        stream.write(patch.data)
+        # the changes only: patch(1) would take a difference that the message quotes for one more
+        stream.write(b"".join(change.data for change in changes))
         stream.flush()
         said = []
         code = host.stream(["patch", "--directory=" + scratch, "--strip=%d" % patch.strip, "--fuzz=%d" % fuzz, "--batch", "--forward",
-                            "--no-backup-if-mismatch", "--reject-file=-", "--input=" + stream.name], said.append)
+                            "--no-backup-if-mismatch", "--reject-file=-", "--quoting-style=literal", "--input=" + stream.name], said.append)
     if code != 0:
-        raise _failure(patch, said, fuzz)
-    name, remarks = None, []
+        raise _failure(patch, changes, said, fuzz)
+    patched, remarks = [], []
     for line in said:
-        if line.startswith(("patching file ", "checking file ")):
-            name = line.split(" ", 2)[2]
+        found = _PATCHING.fullmatch(line)
+        if found:
+            patched.append(found.group(1))
         elif re.match(r"Hunk #\d+ succeeded", line):
-            remarks.append("%s: %s: %s" % (patch.name, name, line.rstrip(".")))
+            remarks.append("%s: %s: %s" % (patch.name, patched[-1], line.rstrip(".")))
+    if len(patched) != len(changes) or not all(os.path.normpath(name) in change.names() for name, change in zip(patched, changes)):
+        raise TestbedError("the patch %s was not applied as it reads: it changes %s, patch(1) changed %s"
+                           % (patch.name, ", ".join(change.names()[-1] for change in changes), ", ".join(patched) or "nothing"), details=said)
     return remarks
 
 
-def _failure(patch, said, fuzz):
+def _check_moves(patch, changes, scratch):
+    """That what is renamed or copied is there, and nothing where it goes to. patch(1) would leave such a file as it is and call that success."""
+    leaving = {change.old for change in changes if change.new is None or change.how == "rename"}
+    for change in changes:
+        if change.how and not os.path.lexists(os.path.join(scratch, change.old)):
+            raise _refusal(patch, change.old, "%s to %s: the source has no such file" % (change.how, change.new), change.hunks[:1])
+        if change.how and os.path.lexists(os.path.join(scratch, change.new)) and change.new not in leaving:
+            raise _refusal(patch, change.new, "%s from %s: the file exists already" % (change.how, change.old), change.hunks[:1])
+
+
+def _failure(patch, changes, said, fuzz):
     """The error for what patch(1) said: the patch, the first file that failed, its first hunk and that hunk's header."""
-    changes, name, where, index = patch.changes(), None, None, -1
+    index, hunk, reason = -1, 1, None
     for line in said:
-        if line.startswith(("patching file ", "can't find file to patch")):
-            index += 1
-            name = line.split(" ", 2)[2].split(" (renamed")[0] if line.startswith("patching file ") else changes[min(index, len(changes) - 1)].names()[0]
         found = re.match(r"Hunk #(\d+) FAILED at (\d+)", line)
-        if found:
-            where = (int(found.group(1)), "hunk %s, at line %s" % found.groups())
+        if _PATCHING.fullmatch(line):
+            index += 1
+        elif found:
+            hunk, reason = int(found.group(1)), "at line %s" % found.group(2)
         elif line.startswith("Reversed (or previously applied)"):
-            where = (1, "hunk 1 is in the source already")
-        elif line.startswith("can't find file to patch"):
-            where = (1, "hunk 1, the source has no such file")
-        elif line.startswith("The next patch would create the file "):
-            name, where = line[len("The next patch would create the file "):].rstrip(","), (1, "hunk 1, the file exists already")
-        if where:
+            reason = "is in the source already"
+        elif line.startswith("Not deleting file "):
+            reason = "the file holds more than what is deleted"
+        elif line.startswith(tuple(_BEFORE)):
+            index, reason = index + 1, next(means for words, means in _BEFORE.items() if line.startswith(words))
+        if reason:
             break
-    headers = [change.hunks for change in changes if name in change.names()]
-    header = headers[0][where[0] - 1:where[0]] if headers and where else []
-    if where is None:
-        return TestbedError("the patch %s does not apply" % patch.name, details=said)
-    return TestbedError("the patch %s does not apply: %s, %s" % (patch.name, name, where[1]), details=header,
-                        remedy="the tree is as it was; correct the patch, or take a source that it is for%s" % ("" if fuzz else " (fuzz is forbidden)"))
+    change = changes[min(max(index, 0), len(changes) - 1)]
+    header = change.hunks[hunk - 1:hunk]
+    if reason is None:
+        return _refusal(patch, change.names()[-1], "patch(1) says why", header + said)
+    where = "hunk %d%s" % (hunk, " " if reason.startswith("is ") else ", ") if header else ""
+    return _refusal(patch, change.names()[-1], where + reason, header, "" if fuzz else " (fuzz is forbidden)")
+
+
+def _refusal(patch, name, why, details=(), hint=""):
+    return TestbedError("the patch %s does not apply: %s, %s" % (patch.name, name, why), details=details,
+                        remedy="the tree is as it was; correct the patch, or take a source that it is for" + hint)

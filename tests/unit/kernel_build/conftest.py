@@ -4,6 +4,7 @@
 """A small source tree, and patches made by diff(1)."""
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 
@@ -21,7 +22,8 @@ class SmallSource:
 
     def unpack(self, host, directory):
         top = pathlib.Path(directory)
-        for name, text in {"Makefile": "all:\n", "Kconfig": "config A\n", "scripts/Kbuild.include": "", "mm/list": self.numbers, "mm/other": "one\n"}.items():
+        for name, text in {"Makefile": "all:\n", "Kconfig": "config A\n", "scripts/Kbuild.include": "", "mm/list": self.numbers, "mm/other": "one\n",
+                           "mm/empty": ""}.items():
             (top / name).parent.mkdir(parents=True, exist_ok=True)
             (top / name).write_text(text, encoding="ascii")
 
@@ -31,6 +33,38 @@ def tree(tmp_path):
     made = Tree(str(tmp_path / "base"))
     made.unpack(Host(), SmallSource())
     return made
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A git repository of the small source, with its ``top`` and a function ``git``."""
+    made = Repository(tmp_path / "repository")
+    made.top.mkdir()
+    SmallSource().unpack(Host(), made.top)
+    made.git("init", "--quiet")
+    made.commit("base")
+    return made
+
+
+class Repository(object):
+    """See the fixture of that name."""
+
+    def __init__(self, top):
+        self.top = top
+
+    def git(self, *arguments):
+        who = {"GIT_%s_%s" % (role, what): "a@b" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return subprocess.run(["git", *arguments], cwd=self.top, env=dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", **who),
+                              stdout=subprocess.PIPE, check=True).stdout
+
+    def commit(self, message):
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+    def patch(self, message, *options):
+        """What git format-patch makes of the changes in the work tree."""
+        self.commit(message)
+        return self.git("format-patch", "-1", "--stdout", *options)
 
 
 @pytest.fixture

@@ -75,11 +75,34 @@ def test_what_travels_to_a_builder_comes_out_the_same():
     (b"--- a/x\n+++ b/x\nnothing\n", "no hunk follows the name of x"),
     (b"--- a/../../etc/x\n+++ b/../../etc/x\n@@ -1 +1 @@\n-a\n+b\n", "not a file below"),
     (b"--- x\n+++ x\n@@ -1 +1 @@\n-a\n+b\n", "fewer than 1 leading directories"),
-    (b"diff --git a/x b/x\nGIT binary patch\nliteral 3\n", "a binary difference"),
+    (b"diff --git a/x b/x\nGIT binary patch\nliteral 3\n", "a binary difference, .* diff --git a/x b/x"),
+    (b"diff --git a/x b/x\nrename from x\nrename to y\n--- a/x\n+++ b/z\n@@ -1 +1 @@\n-a\n+b\n", "line 4: x and z are not the files that git's header names"),
+    (b"diff --git x x\nnew file mode 100644\n", "line 1: '' is not a file"),
 ])
 def test_a_bad_difference(data, reason):
     with pytest.raises(TestbedError, match=reason):
         diffs.parse(data, "bad")
+
+
+@pytest.mark.parametrize("change, options, reason", [
+    (lambda top: (top / "mm/link").symlink_to("list"), [], "line .*: 'new file mode 120000': no file, but a symbolic link or a submodule"),
+    (lambda top: ((top / "mm/other").unlink(), (top / "mm/other").symlink_to("list")), [], "'new file mode 120000'"),
+    (lambda top: (top / "mm/bin").write_bytes(b"a\0b"), [], "a binary difference, which patch.1. cannot apply: diff --git a/mm/bin b/mm/bin"),
+    (lambda top: (top / "mm/list").write_bytes(b"a\0b"), ["--no-binary"], "a binary difference, .*: diff --git a/mm/list b/mm/list"),
+])
+def test_what_git_writes_and_cannot_be_carried_is_refused(repository, change, options, reason):
+    change(repository.top)
+    with pytest.raises(TestbedError, match=reason):
+        diffs.parse(repository.patch("change", *options), "bad")
+
+
+def test_a_symbolic_link_that_changes_is_refused(repository):
+    (repository.top / "mm/link").symlink_to("list")
+    repository.commit("link")
+    (repository.top / "mm/link").unlink()
+    (repository.top / "mm/link").symlink_to("other")
+    with pytest.raises(TestbedError, match="'index .* 120000': no file, but a symbolic link"):
+        diffs.parse(repository.patch("change"), "bad")
 
 
 def test_removed_lines_that_look_like_a_header_are_lines():
@@ -97,7 +120,8 @@ def test_hunks_are_counted_by_their_headers(shape):
     assert len(change.hunks) == len(shape)
 
 
-LINES = [b"--- a/x", b"+++ b/x", b"@@ -1,2 +1 @@", b" c", b"-r", b"+a", b"", b"diff --git a/x b/x", b"rename from x", b"rename to ../x", b"\\ No", b"\xff"]
+LINES = [b"--- a/x", b"+++ b/x", b"@@ -1,2 +1 @@", b" c", b"-r", b"+a", b"", b"diff --git a/x b/x", b"rename from x", b"rename to ../x", b"rename to x",
+         b"new file mode 100644", b"old mode 100644", b"index 1..2 120000", b'diff --git "a/\\"x" b/x', b"GIT binary patch", b"\\ No", b"\xff"]
 
 
 @given(st.lists(st.sampled_from(LINES)))

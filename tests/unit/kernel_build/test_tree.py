@@ -121,7 +121,89 @@ def test_why_a_patch_does_not_apply(tree, difference, name, before, after, reaso
         tree.apply(Host(), [Patch("bad", difference(name, before, after))])
 
 
-def test_a_rename_is_followed(tree):
-    data = (b"diff --git a/mm/other b/mm/moved\nsimilarity index 100%\nrename from mm/other\nrename to mm/moved\n")
-    tree.apply(Host(), [Patch("rename", data)])
-    assert "mm/other" not in content(tree) and content(tree)["mm/moved"][0] == "one\n"
+def files(top):
+    """Path to (text, may be executed) of all files below ``top`` but git's own."""
+    return {str(path.relative_to(top)): (path.read_bytes(), os.access(path, os.X_OK)) for path in pathlib.Path(top).rglob("*")
+            if path.is_file() and ".git" not in path.relative_to(top).parts}
+
+
+def rename(top):
+    (top / "mm/list").rename(top / "mm/moved")
+
+
+def rename_and_edit(top):
+    (top / "mm/list").rename(top / "mm/moved")
+    (top / "mm/moved").write_text(NUMBERS.replace("10\n", "ten\n"), encoding="ascii")
+
+
+CHANGES = {
+    "new empty file": (lambda top: (top / "mm/void").touch(), []),
+    "deleted empty file": (lambda top: (top / "mm/empty").unlink(), []),
+    "deleted file": (lambda top: (top / "mm/other").unlink(), []),
+    "emptied file": (lambda top: (top / "mm/other").write_bytes(b""), []),
+    "mode": (lambda top: (top / "mm/other").chmod(0o755), []),
+    "mode and edit": (lambda top: ((top / "mm/other").chmod(0o755), (top / "mm/other").write_bytes(b"two\n")), []),
+    "mode beside an edit": (lambda top: ((top / "mm/other").chmod(0o755), (top / "mm/list").write_bytes(b"two\n")), []),
+    "new executable": (lambda top: ((top / "mm/tool").write_bytes(b"x\n"), (top / "mm/tool").chmod(0o755)), []),
+    "quoted names": (lambda top: ((top / 'mm/q"\\te').write_bytes(b"x\n"), (top / "mm/\u00e4\t").touch()), []),
+    "name with blanks": (lambda top: (top / "mm/a b c").write_bytes(b"x\n"), []),
+    "rename": (rename, ["-M"]),
+    "rename to a quoted name": (lambda top: (top / "mm/list").rename(top / "mm/\u00e4"), ["-M"]),
+    "rename and edit": (rename_and_edit, ["-M"]),
+    "rename and mode": (lambda top: (rename(top), (top / "mm/moved").chmod(0o755)), ["-M"]),
+    "rename without -M": (rename_and_edit, ["--no-renames"]),
+    "copy": (lambda top: (top / "mm/copy").write_text(NUMBERS, encoding="ascii"), ["-C", "-C"]),
+    "copy and edit": (lambda top: (top / "mm/copy").write_text(NUMBERS + "61\n", encoding="ascii"), ["-C", "-C"]),
+}
+
+
+@pytest.mark.parametrize("change, options", CHANGES.values(), ids=CHANGES)
+def test_what_git_writes_is_applied_as_git_means_it(tree, repository, change, options):
+    before = files(tree.source)
+    change(repository.top)
+    patch = Patch("git", repository.patch("change", *options))
+    tree.apply(Host(), [patch])
+    assert files(tree.source) == files(repository.top) != before
+    tree.apply(Host(), [])
+    assert files(tree.source) == before
+
+
+def test_two_files_change_places(tree):
+    data = b"".join(b"diff --git a/mm/%s b/mm/%s\nsimilarity index 100%%\nrename from mm/%s\nrename to mm/%s\n" % (old, new, old, new)
+                    for old, new in ((b"list", b"other"), (b"other", b"list")))
+    tree.apply(Host(), [Patch("swap", data)])
+    assert content(tree)["mm/list"][0] == "one\n" and content(tree)["mm/other"][0] == NUMBERS
+
+
+@pytest.mark.parametrize("change, options, later, reason", [
+    (rename, ["-M"], lambda top: (top / "mm/moved").write_bytes(b"mine\n"), "mm/moved, rename from mm/list: the file exists already"),
+    (rename_and_edit, ["-M"], lambda top: (top / "mm/moved").write_bytes(b"mine\n"), "mm/moved, rename from mm/list: the file exists already"),
+    (rename, ["-M"], lambda top: (top / "mm/list").unlink(), "mm/list, rename to mm/moved: the source has no such file"),
+    (CHANGES["copy"][0], ["-C", "-C"], lambda top: (top / "mm/copy").touch(), "mm/copy, copy from mm/list: the file exists already"),
+    (CHANGES["copy"][0], ["-C", "-C"], lambda top: (top / "mm/list").unlink(), "mm/list, copy to mm/copy: the source has no such file"),
+    (CHANGES["deleted file"][0], [], lambda top: (top / "mm/other").write_bytes(b"one\ntwo\n"), "mm/other, hunk 1, the file holds more than what is deleted"),
+    (CHANGES["deleted empty file"][0], [], lambda top: (top / "mm/empty").write_bytes(b"x\n"), "mm/empty, the file holds more than what is deleted"),
+    (CHANGES["deleted empty file"][0], [], lambda top: (top / "mm/empty").unlink(), "mm/empty, the source has no such file"),
+    (CHANGES["mode beside an edit"][0], [], lambda top: (top / "mm/other").unlink(), "mm/other, the source has no such file"),
+    (CHANGES["new empty file"][0], [], lambda top: (top / "mm/void").write_bytes(b"x\n"), "mm/void, the file exists already"),
+    (CHANGES["emptied file"][0], [], lambda top: (top / "mm/other").write_bytes(b""), "mm/other, hunk 1, the file is empty already"),
+    (lambda top: ((top / "mm/d").mkdir(), (top / "mm/d/x").touch()), [], lambda top: (top / "mm/d").touch(), "mm/d/x, mm/d is no directory in the source"),
+    (CHANGES["deleted file"][0], [], lambda top: ((top / "mm/other").unlink(), (top / "mm/other").symlink_to("list")), "mm/other, it is no file in the source"),
+])
+def test_why_what_git_writes_does_not_apply(tree, repository, change, options, later, reason):
+    """:arg later: what happened to the source since the patch was made."""
+    change(repository.top)
+    patch = Patch("git", repository.patch("change", *options))
+    later(pathlib.Path(tree.source))
+    before = files(tree.source)
+    with pytest.raises(TestbedError) as failure:
+        tree.apply(Host(), [patch])
+    assert failure.value.summary == "the patch git does not apply: " + reason
+    assert files(tree.source) == before
+
+
+def test_a_difference_that_a_message_quotes_is_not_applied(tree, repository):
+    quoted = "Before:\n\n  --- a/mm/list\n  +++ b/mm/list\n  @@ -1,3 +1,3 @@\n  -1\n  +eins\n   2\n   3\n"
+    rename_and_edit(repository.top)
+    tree.apply(Host(), [Patch("git", repository.patch(quoted, "--no-renames"))])
+    assert files(tree.source) == files(repository.top)
