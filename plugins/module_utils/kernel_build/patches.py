@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import base64
+import email
 import hashlib
-import mailbox
 import os
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import diffs
+
+# The line before each mail of a mailbox, as git mailsplit knows it: sender, date, and a header follows. Words of a message can begin with "From ", too.
+_FROM = re.compile(rb"^From \S+ +\w{3} \w{3} +\d+ [\d:]{5,8}(?: \S+)? \d{4}.*\n(?=[!-9;-~]+:)", re.MULTILINE)
 
 
 class Patch(object):
@@ -111,29 +114,30 @@ def directory(path):
 def file(path, strip=1, name=None):
     """The patch in a file, or the patches of a mailbox in the order of its messages; messages without a difference are none."""
     data, name = _read(path), name or os.path.basename(path)
-    if data.startswith(b"From "):
-        found = _mailbox(path, name, strip)
-    else:
-        found = [Patch(name, data, strip)]
+    starts = [found.start() for found in _FROM.finditer(data)]
+    parts = [data[start:end] for start, end in zip([0] + starts, starts + [None])]
+    parts = [part for part in parts if part.strip()]
+    found = [Patch(name if len(parts) == 1 else "%s: %s" % (name, _subject(part) or "message %d" % number), _text(part), strip)
+             for number, part in enumerate(parts, 1)]
     found = [patch for patch in found if patch.changes()]
     if not found:
         raise TestbedError("%s holds no difference that could be applied" % path, remedy="a unified difference (diff -u, git format-patch) is needed")
     return found
 
 
-def _mailbox(path, name, strip):
-    box = mailbox.mbox(path, create=False)
-    try:
-        found = [(str(message["subject"] or "").replace("\n", " "), _text(message)) for message in box]
-    finally:
-        box.close()
-    if len(found) == 1:
-        return [Patch(name, found[0][1], strip)]
-    return [Patch("%s: %s" % (name, re.sub(r"\s+", " ", subject) or "message %d" % number), text, strip)
-            for number, (subject, text) in enumerate(found, 1)]
+def _message(data):
+    """Bytes as a mail. Lines end as git mailsplit has them."""
+    return email.message_from_bytes(data.lstrip().replace(b"\r\n", b"\n"))
 
 
-def _text(message):
-    """A message's text as its sender wrote it, transfer encodings undone."""
+def _subject(data):
+    return re.sub(r"\s+", " ", str(_message(data)["subject"] or ""))
+
+
+def _text(data):
+    """A mail's text as its sender wrote it, transfer encodings undone; other than a mail, the bytes as they are."""
+    message = _message(data)
+    if not (message.get_unixfrom() or message.is_multipart() or "content-transfer-encoding" in message):
+        return data
     parts = [part for part in message.walk() if part.get_content_maintype() == "text"]
     return b"".join(part.get_payload(decode=True) or b"" for part in parts)

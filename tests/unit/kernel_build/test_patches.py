@@ -4,11 +4,16 @@
 """Reading patches: directories with a series, mailboxes, single files, and diffs line by line."""
 from __future__ import annotations
 
+import base64
+import pathlib
+import quopri
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import diffs, patches
 
 DIFF = b"--- a/mm/list\n+++ b/mm/list\n@@ -1,2 +1,2 @@\n one\n-two\n+zwei\n"
@@ -56,6 +61,46 @@ def test_a_mailbox_has_its_differences_in_order(tmp_path):
     found = patches.collect([str(path)], "")
     assert [patch.name for patch in found] == ["box: [PATCH 1/2] first", "box: [PATCH 2/2] second"]
     assert all(b"+zwei\n" in patch.data for patch in found)
+
+
+def encoded(body, encoding):
+    """A mail's body in a transfer encoding."""
+    return {"7bit": lambda: body, "quoted-printable": lambda: quopri.encodestring(body), "base64": lambda: base64.encodebytes(body)}[encoding]()
+
+
+@pytest.mark.parametrize("encoding", ["7bit", "quoted-printable", "base64"])
+@pytest.mark.parametrize("shape", [
+    lambda mail: mail, lambda mail: b"\n\n" + mail, lambda mail: mail.partition(b"\n")[2], lambda mail: b"\r\n" + mail.partition(b"\n")[2],
+    lambda mail: mail.replace(b"\n", b"\r\n"), lambda mail: mail.replace(b" 2001\n", b" 2001\r\n"), lambda mail: mail.partition(b"\n")[2].replace(b"\n", b"\r\n"),
+], ids=["mailbox", "blank lines first", "no From_ line", "a blank line and no From_ line", "CRLF", "CRLF once", "CRLF, no From_ line"])
+def test_a_mail_is_read_as_it_was_written(tmp_path, tree, repository, shape, encoding):
+    """Its own name, its own code, however it was sent and kept; its message has lines like those between mails."""
+    (repository.top / "mm/other").write_bytes(b"one=3D\ntwo = 2;\n")
+    mail = repository.patch("subject\n\nFrom the start, this was one.\nFrom 1 Jan on it is two, from\n\nFrom there: 10:00 2001\n")
+    head, divider, body = mail.partition(b"\n\n")
+    path = tmp_path / "0001-subject.patch"
+    path.write_bytes(shape(head + b"\nMIME-Version: 1.0\nContent-Transfer-Encoding: " + encoding.encode() + divider + encoded(body, encoding)))
+    patch, = patches.collect([str(path)], "")
+    assert patch.name == "0001-subject.patch"
+    tree.apply(Host(), [patch])
+    assert (pathlib.Path(tree.source) / "mm/other").read_bytes() == b"one=3D\ntwo = 2;\n"
+
+
+@pytest.mark.parametrize("line", [
+    b"From 0123 Mon Sep 17 00:00:00 2001", b"From a@b  Thu Jan  1 01:00:00 2026", b"From - Mon Sep 17 00:00:00 2001", b"From a@b Mon Sep 17 00:00 EST 2001",
+    b"From a@b Mon Sep 17 00:00:00 2001 +0100", b"From a@b Mon Sep 17 00:00:00 2001\r",
+])
+def test_lines_between_mails(tmp_path, line):
+    path = tmp_path / "box"
+    path.write_bytes(b"\n".join(line + b"\nSubject: %d\n\n" % number + DIFF for number in range(3)))
+    assert [patch.name for patch in patches.collect([str(path)], "")] == ["box: 0", "box: 1", "box: 2"]
+
+
+def test_a_plain_patch_with_a_header_is_taken_as_it_is(tmp_path):
+    """As quilt and Debian write them."""
+    data = b"Description: two\nAuthor: a@b\nForwarded: no\n\nIndex: mm/list\n=====\n" + DIFF.replace(b"zwei", b"two=3D\r")
+    (tmp_path / "a.patch").write_bytes(data)
+    assert [patch.data for patch in patches.collect([str(tmp_path / "a.patch")], "")] == [data]
 
 
 def test_a_file_without_a_difference(tmp_path):
