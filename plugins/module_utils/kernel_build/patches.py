@@ -117,7 +117,7 @@ def file(path, strip=1, name=None):
     starts = [found.start() for found in _FROM.finditer(data)]
     parts = [data[start:end] for start, end in zip([0] + starts, starts + [None])]
     parts = [part for part in parts if part.strip()]
-    found = [Patch(name if len(parts) == 1 else "%s: %s" % (name, _subject(part) or "message %d" % number), _text(part), strip)
+    found = [Patch(name if len(parts) == 1 else "%s: %s" % (name, _subject(part) or "message %d" % number), _text(part, name, strip), strip)
              for number, part in enumerate(parts, 1)]
     found = [patch for patch in found if patch.changes()]
     if not found:
@@ -134,10 +134,11 @@ def _subject(data):
     return re.sub(r"\s+", " ", str(_message(data)["subject"] or ""))
 
 
-def _text(data):
-    """A mail's text as its sender wrote it, transfer encodings undone; other than a mail, the bytes as they are."""
+def _text(data, what, strip):
+    """A mail's text and attached patches as their sender wrote them, transfer encodings undone; other than a mail, the bytes as they are."""
     message = _message(data)
     if not (message.get_unixfrom() or message.is_multipart() or "content-transfer-encoding" in message):
         return data
-    parts = [part for part in message.walk() if part.get_content_maintype() == "text"]
-    return b"".join(part.get_payload(decode=True) or b"" for part in parts)
+    parts = [(part.get_content_type(), part.get_payload(decode=True)) for part in message.walk() if not part.is_multipart()]
+    # mail programs send a text once more as HTML, and attach patches as data of no type
+    return b"\n".join(text for kind, text in parts if kind != "text/html" and (kind.startswith("text/") or diffs.parse(text, what, strip)))

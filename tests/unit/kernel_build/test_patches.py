@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import pathlib
 import quopri
+from email.message import EmailMessage
 
 import pytest
 from hypothesis import given
@@ -84,6 +85,57 @@ def test_a_mail_is_read_as_it_was_written(tmp_path, tree, repository, shape, enc
     assert patch.name == "0001-subject.patch"
     tree.apply(Host(), [patch])
     assert (pathlib.Path(tree.source) / "mm/other").read_bytes() == b"one=3D\ntwo = 2;\n"
+
+
+@pytest.mark.parametrize("option", ["--attach", "--inline"])
+def test_a_patch_that_git_attaches(tmp_path, tree, repository, option):
+    (repository.top / "mm/other").write_bytes(b"two = 2;\n")
+    (tmp_path / "0001.patch").write_bytes(repository.patch("subject\n\nwhy", option))
+    tree.apply(Host(), patches.collect([str(tmp_path / "0001.patch")], ""))
+    assert (pathlib.Path(tree.source) / "mm/other").read_bytes() == b"two = 2;\n"
+
+
+@pytest.mark.parametrize("kind", ["text/x-patch", "text/plain", "application/octet-stream", "application/x-patch"])
+@pytest.mark.parametrize("encoding", ["7bit", "quoted-printable", "base64"])
+@pytest.mark.parametrize("is_html_too", [False, True])
+def test_a_patch_that_is_attached(tmp_path, kind, encoding, is_html_too):
+    """Beside a text without newline at its end, that text as HTML, a picture and a signature."""
+    mail = EmailMessage()
+    mail["Subject"] = "two"
+    mail.set_content("see --- the\n", cte="7bit")
+    if is_html_too:
+        mail.add_alternative("<pre>\n" + DIFF.decode() + "</pre>\n", subtype="html")
+    mail.add_attachment(DIFF, *kind.split("/"), filename="two.patch", cte=encoding)
+    mail.add_attachment(bytes(range(256)), "image", "png")
+    mail.add_attachment(b"-----BEGIN PGP SIGNATURE-----\n", "application", "pgp-signature", cte="7bit")
+    (tmp_path / "two.eml").write_bytes(mail.as_bytes().replace(b"see --- the\n\n--", b"see --- the\n--"))
+    patch, = patches.collect([str(tmp_path / "two.eml")], "")
+    change, = patch.changes()
+    assert (patch.name, change.data) == ("two.eml", DIFF)
+
+
+def test_a_patch_that_is_forwarded_and_one_that_is_data_only(tmp_path):
+    inner = EmailMessage()
+    inner.set_content(DIFF.decode(), cte="quoted-printable")
+    outer = EmailMessage()
+    outer.set_content("Forwarded.")
+    outer.add_attachment(inner)
+    (tmp_path / "outer.eml").write_bytes(outer.as_bytes())
+    alone = EmailMessage()
+    alone.set_content(DIFF, "application", "octet-stream")
+    (tmp_path / "alone.eml").write_bytes(alone.as_bytes())
+    for name in ("outer.eml", "alone.eml"):
+        patch, = patches.collect([str(tmp_path / name)], "")
+        assert [change.data for change in patch.changes()] == [DIFF]
+
+
+def test_an_attached_patch_that_is_damaged_is_an_error(tmp_path):
+    mail = EmailMessage()
+    mail.set_content("see")
+    mail.add_attachment(DIFF[:-6], "application", "octet-stream", filename="two.patch")
+    (tmp_path / "two.eml").write_bytes(mail.as_bytes())
+    with pytest.raises(TestbedError, match="two.eml, line 3: hunk 1 of mm/list is damaged"):
+        patches.collect([str(tmp_path / "two.eml")], "")
 
 
 @pytest.mark.parametrize("line", [
