@@ -127,6 +127,8 @@ def _hunks(lines, number, change, what):
                 raise TestbedError("%s, line %d: hunk %d of %s is damaged, its lines are not as many as its header says"
                                    % (what, start + 1, len(change.hunks), change.new or change.old), details=[change.hunks[-1]])
             number += 1
+        if number < len(lines) and lines[number].startswith(b"\\"):
+            number += 1
     if not change.hunks:
         raise TestbedError("%s, line %d: no hunk follows the name of %s" % (what, number, change.new or change.old))
     return number

@@ -126,8 +126,9 @@ def file(path, strip=1, name=None):
 
 
 def _message(data):
-    """Bytes as a mail. Lines end as git mailsplit has them."""
-    return email.message_from_bytes(data.lstrip().replace(b"\r\n", b"\n"))
+    """Bytes as a mail. Where its header's lines end with CR, the way of mail, all do; otherwise a CR is the patched file's own."""
+    data = data.lstrip()
+    return email.message_from_bytes(data.replace(b"\r\n", b"\n") if data.partition(b"\n")[0].endswith(b"\r") else data)
 
 
 def _subject(data):

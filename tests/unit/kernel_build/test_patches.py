@@ -72,7 +72,8 @@ def encoded(body, encoding):
 @pytest.mark.parametrize("encoding", ["7bit", "quoted-printable", "base64"])
 @pytest.mark.parametrize("shape", [
     lambda mail: mail, lambda mail: b"\n\n" + mail, lambda mail: mail.partition(b"\n")[2], lambda mail: b"\r\n" + mail.partition(b"\n")[2],
-    lambda mail: mail.replace(b"\n", b"\r\n"), lambda mail: mail.replace(b" 2001\n", b" 2001\r\n"), lambda mail: mail.partition(b"\n")[2].replace(b"\n", b"\r\n"),
+    lambda mail: mail.replace(b"\n", b"\r\n"), lambda mail: mail.replace(b" 2001\n", b" 2001\r\n"),
+    lambda mail: mail.partition(b"\n")[2].replace(b"\n", b"\r\n"),
 ], ids=["mailbox", "blank lines first", "no From_ line", "a blank line and no From_ line", "CRLF", "CRLF once", "CRLF, no From_ line"])
 def test_a_mail_is_read_as_it_was_written(tmp_path, tree, repository, shape, encoding):
     """Its own name, its own code, however it was sent and kept; its message has lines like those between mails."""

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
-from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.patches import Patch
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.patches import Patch, collect
 from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.tree import Tree
 
 NUMBERS = "".join("%d\n" % number for number in range(1, 61))
@@ -141,6 +141,8 @@ CHANGES = {
     "deleted empty file": (lambda top: (top / "mm/empty").unlink(), []),
     "deleted file": (lambda top: (top / "mm/other").unlink(), []),
     "emptied file": (lambda top: (top / "mm/other").write_bytes(b""), []),
+    "no newline at the end": (lambda top: (top / "mm/other").write_bytes(b"two"), []),
+    "lines that end with CR": (lambda top: (top / "mm/new").write_bytes(b"one\r\ntwo\n"), []),
     "mode": (lambda top: (top / "mm/other").chmod(0o755), []),
     "mode and edit": (lambda top: ((top / "mm/other").chmod(0o755), (top / "mm/other").write_bytes(b"two\n")), []),
     "mode beside an edit": (lambda top: ((top / "mm/other").chmod(0o755), (top / "mm/list").write_bytes(b"two\n")), []),
@@ -158,11 +160,11 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change, options", CHANGES.values(), ids=CHANGES)
-def test_what_git_writes_is_applied_as_git_means_it(tree, repository, change, options):
+def test_what_git_writes_is_applied_as_git_means_it(tmp_path, tree, repository, change, options):
     before = files(tree.source)
     change(repository.top)
-    patch = Patch("git", repository.patch("change", *options))
-    tree.apply(Host(), [patch])
+    (tmp_path / "0001.patch").write_bytes(repository.patch("change", *options))
+    tree.apply(Host(), collect([str(tmp_path / "0001.patch")], ""))
     assert files(tree.source) == files(repository.top) != before
     tree.apply(Host(), [])
     assert files(tree.source) == before
