@@ -58,6 +58,9 @@ def parse(data, what, strip=1):
         elif number < len(lines) and _is_binary(lines[number], number > first):
             raise TestbedError("%s, line %d: a binary difference, which patch(1) cannot apply: %s"
                                % (what, number + 1, lines[first].decode("utf-8", "replace").rstrip("\r")))
+        if change is not None and (change.how or not change.hunks) and " " in "".join(change.names()):
+            raise TestbedError("%s, line %d: patch(1) cannot read a name with blanks in git's header: %s"
+                               % (what, first + 1, lines[first].decode("utf-8", "replace").rstrip("\r")))
         if change is not None:
             change.data = b"\n".join(lines[first:number]) + b"\n"
             changes.append(change)
@@ -84,7 +87,8 @@ def _header(lines, number, what, strip):
                                % (what, number + 1, lines[number].decode("utf-8", "replace")))
     for how in ("rename", "copy"):
         if how + " from" in said and how + " to" in said:
-            change = Change(*(_below(_unquoted(said[how + side]), what, first + 1) for side in (" from", " to")))
+            # without git's prefix a/ or b/, so with one leading directory less
+            change = Change(*(_below(_stripped(_unquoted(said[how + side]), max(strip - 1, 0)) or b"", what, first + 1) for side in (" from", " to")))
             change.how = how
             return change, number
     if not any(word.endswith(" mode") for word in said):

@@ -175,6 +175,8 @@ def test_what_travels_to_a_builder_comes_out_the_same():
     (b"--- x\n+++ x\n@@ -1 +1 @@\n-a\n+b\n", "fewer than 1 leading directories"),
     (b"diff --git a/x b/x\nGIT binary patch\nliteral 3\n", "a binary difference, .* diff --git a/x b/x"),
     (b"diff --git a/x b/x\nrename from x\nrename to y\n--- a/x\n+++ b/z\n@@ -1 +1 @@\n-a\n+b\n", "line 4: x and z are not the files that git's header names"),
+    (b"diff --git a/a b b/a b\nnew file mode 100644\n", "line 1: patch.1. cannot read a name with blanks in git's header: diff --git a/a b b/a b"),
+    (b"diff --git a/x b/a b\nrename from x\nrename to a b\n--- a/x\n+++ b/a b\t\n@@ -1 +1 @@\n-a\n+b\n", "line 1: patch.1. cannot read a name"),
     (b"diff --git x x\nnew file mode 100644\n", "line 1: '' is not a file"),
 ])
 def test_a_bad_difference(data, reason):

@@ -170,6 +170,22 @@ def test_what_git_writes_is_applied_as_git_means_it(tmp_path, tree, repository, 
     assert files(tree.source) == before
 
 
+@pytest.mark.parametrize("change, options", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("strip, prefix", [(0, ["--no-prefix"]), (2, [])])
+def test_other_leading_directories_are_stripped(tree, repository, change, options, strip, prefix):
+    """None, and one more as from a repository that has the source in a directory."""
+    if strip == 2:
+        (repository.top / "linux").mkdir()
+        repository.git("mv", "mm", "linux")
+        repository.commit("moved")
+        (repository.top / "mm").symlink_to("linux/mm")
+        (repository.top / ".git/info/exclude").write_text("/mm\n", encoding="ascii")
+    change(repository.top)
+    tree.apply(Host(), [Patch("git", repository.patch("change", *options, *prefix), strip)])
+    assert {name: each for name, each in files(tree.source).items() if name.startswith("mm/")} \
+        == {"mm/" + name: each for name, each in files(repository.top / "mm").items()}
+
+
 def test_two_files_change_places(tree):
     data = b"".join(b"diff --git a/mm/%s b/mm/%s\nsimilarity index 100%%\nrename from mm/%s\nrename to mm/%s\n" % (old, new, old, new)
                     for old, new in ((b"list", b"other"), (b"other", b"list")))
