@@ -15,7 +15,8 @@ description:
 options:
   _terms:
     description:
-      - Each a directory with a file C(series), a mailbox, or a patch. Paths have a slash, relative ones are relative to the playbook.
+      - Each a directory with a file C(series), a mailbox, a mail, or a patch. Paths have a slash, relative ones are relative to the playbook.
+      - Mails may be encoded, and carry the patch as an attachment. Binary differences, symbolic links and submodules are refused.
       - A name without a slash is a series in O(shipped).
     required: true
   shipped:

@@ -225,3 +225,13 @@ def test_a_difference_that_a_message_quotes_is_not_applied(tree, repository):
     rename_and_edit(repository.top)
     tree.apply(Host(), [Patch("git", repository.patch(quoted, "--no-renames"))])
     assert files(tree.source) == files(repository.top)
+
+
+def test_what_patch_would_read_otherwise_is_refused(tree, difference):
+    """A header of git that a plain difference of another file follows: patch(1) takes them for one."""
+    data = b"diff --git a/mm/other b/mm/other\nold mode 100644\nnew mode 100755\n\n" \
+        + difference("mm/list", NUMBERS, NUMBERS.replace("10\n", "ten\n")).partition(b"\n")[2]
+    before = files(tree.source)
+    with pytest.raises(TestbedError, match="the patch mixed was not applied as it reads: it changes mm/other, mm/list, patch.1. changed mm/list"):
+        tree.apply(Host(), [Patch("mixed", data)])
+    assert files(tree.source) == before
