@@ -55,6 +55,9 @@ def unpacked(entries):
         except ValueError:
             raise TestbedError("the content of patch %s is not base64" % entry["name"])
         found.append(Patch(entry["name"], data, entry.get("strip", 1)))
+        if not found[-1].changes():
+            raise TestbedError("the content of patch %s holds no difference" % entry["name"],
+                               remedy="a unified difference (diff -u, git format-patch) is needed")
     return found
 
 

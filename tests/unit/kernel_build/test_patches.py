@@ -168,6 +168,11 @@ def test_what_travels_to_a_builder_comes_out_the_same():
     assert [(each.name, each.data, each.strip) for each in again] == [("x", patch.data, 0)]
 
 
+def test_content_without_a_difference():
+    with pytest.raises(TestbedError, match="the content of patch x holds no difference"):
+        patches.unpacked(patches.packed([patches.Patch("x", b"hello\n")]))
+
+
 @pytest.mark.parametrize("data, reason", [
     (b"--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n one\n-two\n", "line 3: hunk 1 of x is damaged"),
     (b"--- a/x\n+++ b/x\nnothing\n", "no hunk follows the name of x"),
