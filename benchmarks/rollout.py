@@ -26,10 +26,12 @@ HERE = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE / ".venv/collections"))
 
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout.plan import FORMAT
 from ansible_collections.memlab.testbed.tests.simulated.fleet import SIMULATED, Fleet
 
 FORKS = 5
 LIMIT, RESUME = 1.5, 5.0
+GROWTH = 1.1  # constant or falling, but for what two measurements differ by
 SURVEY = """- name: Facts of a recorded machine
   memlab.testbed.memmap_facts:
     sysroot: "{{ recorded }}"
@@ -83,13 +85,13 @@ def resume(fleet, environment, playbook):
     hosts = fleet.hosts
     waves = [hosts[:1], hosts[1:1 + -(-len(hosts) // 10)], hosts[1 + -(-len(hosts) // 10):]]
     steps = ["snapshot", "drain", "kernel", "parameters", "devices", "verify", "soak", "undrain", "record"]
-    journal.append("planned", name="simulated", id="benchmark", what={"waves": waves, "kernel": [], "steps": steps})
+    journal.append("planned", format=FORMAT, name="simulated", id="benchmark", what={"waves": waves, "steps": steps})
     journal.append("run", run=1, kind="rollout")
     for host in hosts:
         for step in steps:
             journal.append("begun", host, run=1, step=step)
         journal.append("snapshot", host, run=1, before={"release": "6.12.1", "devices": [{"there": False}] * 8})
-        journal.append("done", host, run=1)
+        journal.append("done", host, run=1, kernel=[], release=os.uname().release)
     return measured(playbook, environment, until="TASK [memlab.testbed.rollout : Claim the host")
 
 
@@ -106,6 +108,7 @@ def main(counts):
         recorded = next(path.parent for path in (top / "recorded").rglob("sys"))
         bin_directory = os.path.dirname(sys.executable)
         print("forks %d; plan and facts, %d tasks for each host" % (FORKS, TASKS))
+        cost = None
         for count in counts:
             fleet = Fleet(top / str(count), count, rollout_steps_from=str(top / "steps"), recorded=str(recorded))
             environment = dict(fleet.environment(), ANSIBLE_FORKS=str(FORKS))
@@ -120,6 +123,10 @@ def main(counts):
             print("%5d hosts: ping %6.1f s %4.0f MiB; plan %6.1f s %4.0f MiB, %.2f of the memory; %5.0f ms a host"
                   % (count, theirs[0], theirs[1], ours[0], ours[1], ours[1] / theirs[1], ours[0] / count * 1000))
             held.at_most(LIMIT, each, "             each task / ping =")
+            held.at_most(LIMIT, ours[1] / theirs[1], "             memory of the controller / ping =")
+            if cost is not None:
+                held.at_most(GROWTH, ours[0] / count / cost, "             cost per host / with fewer hosts =")
+            cost = ours[0] / count
             held.at_most(RESUME, begun, "             resume:", "%.1f s")
     return held.exit_code()
 

@@ -50,16 +50,13 @@ class ActionModule(ControllerAction):
 
     def _same_kernels(self, journal, asked, found, hostvars):
         """Hosts that are done were given the kernel that is asked for now. One that failed with a bad kernel may be given another."""
-        for host, entries in journal.read_hosts().items():
-            done = states.done(entries)
-            if done is None or "kernel" not in done:
-                continue
-            packages = plain(hostvars[host].get("rollout_kernel_packages", asked["kernel_packages"]))
-            artifact = plain(hostvars[host].get("rollout_kernel_artifact", {"key": asked["kernel_key"]}))
-            if kernel.identity(packages, artifact.get("key")) != done["kernel"]:
+        for host, done in found.pop("kernels").items():
+            own = hostvars[host] if host in hostvars else {}
+            wanted = kernel.identity(plain(own.get("rollout_kernel_packages", asked["kernel_packages"])),
+                                     plain(own.get("rollout_kernel_artifact", {"key": asked["kernel_key"]})).get("key"))
+            if wanted != done:
                 raise TestbedError("the journal %s is of another rollout: it differs in kernel, which %s has from it already" % (journal.directory, host),
-                                   details=["%s: %s" % (word, ", ".join(those) or "none") for word, those in (
-                                       ("rolled out", done["kernel"]), ("asked for", kernel.identity(packages, artifact.get("key"))))],
+                                   details=["rolled out: %s" % (", ".join(done) or "none"), "asked for: %s" % (", ".join(wanted) or "none")],
                                    remedy=plan.ANOTHER)
 
     def _back(self, journal, asked, task_vars):
@@ -67,6 +64,7 @@ class ActionModule(ControllerAction):
         plan.known(journal)
         self._lock(journal, asked)
         found = plan.back(journal, asked["name"])
+        del found["kernels"]
         gone = [host for wave in found["waves"] for host in wave if host not in task_vars["hostvars"]]
         found["waves"] = [wave for wave in ([host for host in hosts if host not in gone] for hosts in found["waves"]) if wave]
         return dict(self._taken(asked, found, limit, task_vars["hostvars"]), gone=gone)

@@ -74,7 +74,8 @@ def _plan(journal, header, runs):
     found = {host: states.state(entries.get(host, [])) for host in hosts}
     return {"name": header["name"], "id": header["id"], "what": header["what"], "new": runs is None, "run": (runs or 0) + 1,
             "waves": [list(wave) for wave in header["what"]["waves"]], "states": found,
-            "repair": [host for host in hosts if found[host] == states.INTERRUPTED], "torn": journal.torn()}
+            "repair": [host for host in hosts if found[host] == states.INTERRUPTED], "torn": journal.torn(),
+            "kernels": {host: done.get("kernel") for host, done in ((host, states.done(found)) for host, found in entries.items()) if done}}
 
 
 def _header(journal):

@@ -76,7 +76,10 @@ class _Fleet:
             if name not in self._groups:
                 raise TestbedError("rollout_waves names the group %s, which is not in the inventory" % name)
             members = set(self._groups[name])
-            return [host for host in self._hosts if host in members]
+            found = [host for host in self._hosts if host in members]
+            if not found:
+                raise TestbedError("rollout_waves names the group %s, of which no host is in this rollout" % name, remedy="leave that wave out")
+            return found
         unknown = [host for host in size["hosts"] if host not in self._known]
         if unknown:
             raise TestbedError("a wave names %s, not among the hosts of this rollout" % shown(unknown))

@@ -15,7 +15,7 @@ HOSTS = ["a", "b", "c", "d", "e", "f", "g", "h"]
 
 
 def cut(canaries=1, sizes=("100%",), hosts=tuple(HOSTS), domains=None, limit="50%"):
-    return waves.cut(list(hosts), canaries, list(sizes), {"odd": ["a", "c", "e", "g"]}, domains, limit)
+    return waves.cut(list(hosts), canaries, list(sizes), {"odd": ["a", "c", "e", "g"], "elsewhere": ["x"]}, domains, limit)
 
 
 def test_numbers_percentages_and_names():
@@ -42,6 +42,7 @@ def test_domains_take_turns_and_are_never_whole_in_a_wave():
     (dict(canaries=["z"]), "names z"),
     (dict(canaries=["a", "a"]), "twice"),
     (dict(sizes=[{"group": "even"}]), "the group even"),
+    (dict(sizes=[{"group": "elsewhere"}, "100%"]), "the group elsewhere, of which no host is in this rollout: leave that wave out"),
     (dict(sizes=[{"rack": "x"}]), r"rollout_waves\[1\]: a wave is"),
     (dict(sizes=["101%"]), "101%"),
     (dict(sizes=[0]), "0 is not"),
