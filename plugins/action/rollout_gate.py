@@ -36,6 +36,9 @@ class ActionModule(ControllerAction):
             missing = [number for number in range(1, wave) if number not in closed or not closed[number]["passed"]]
             if missing:
                 raise TestbedError("wave %d does not start: wave %d did not pass its gate" % (wave, missing[0]))
+            # One that was brought back is in service again.
+            lost = [host for entry in closed.values() for word in ("failed", "unreachable") for host in entry.get(word, ())]
+            gate.refuse_last_of_a_domain(hosts, asked["domains"], lost, wave)
             journal.append("wave_begun", run=run, wave=wave, hosts=len(hosts))
             return {"changed": True, "wave": wave, "hosts": hosts}
         wanted = states.UNDONE if asked["wanted"] == "undone" else states.GOOD

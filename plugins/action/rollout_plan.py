@@ -46,7 +46,7 @@ class ActionModule(ControllerAction):
         self._lock(journal, asked)
         found = plan.begin(journal, asked["name"], cut, {"steps": asked["steps"], "cut": settled})
         self._same_kernels(journal, asked, found, task_vars["hostvars"])
-        return self._taken(asked, found, limit, task_vars["hostvars"])
+        return dict(self._taken(asked, found, limit, task_vars["hostvars"]), domains=domains)
 
     def _same_kernels(self, journal, asked, found, hostvars):
         """Hosts that are done were given the kernel that is asked for now. One that failed with a bad kernel may be given another."""

@@ -39,6 +39,12 @@ options:
     description: How many bad hosts the rollout may have, those of earlier waves included.
     type: int
     default: 0
+  domains:
+    description:
+      - With O(state=opened), the failure domain of each host that has one.
+      - A wave that would take the last hosts of a domain the others of which were lost in earlier waves does not start.
+    type: dict
+    default: {}
   wanted:
     description: What hosts are to be.
     type: str

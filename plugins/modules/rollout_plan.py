@@ -178,6 +178,15 @@ release:
   returned: with O(state=opened) and O(state=back)
   type: list
   elements: str
+domains:
+  description: Failure domain of each host that has one.
+  returned: with O(state=opened)
+  type: dict
+gone:
+  description: Hosts that were rolled out to and are not in the inventory any more.
+  returned: with O(state=back)
+  type: list
+  elements: str
 silent:
   description: Hosts that did not answer, and are borne.
   returned: with O(state=claimed)

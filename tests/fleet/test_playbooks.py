@@ -448,3 +448,11 @@ def test_a_rollback_of_what_never_was_leaves_nothing(fleet):
     code, output = made.play("rollback", rollout_name="never")
     assert code == 2 and "there is no rollout in the journal" in output, output
     assert not (made.directory / "cache").exists()
+
+
+def test_the_last_of_a_failure_domain_waits_for_the_one_that_was_lost(fleet):
+    made = fleet(4, racks=2, rollout_domain="rack", rollout_canaries=0, rollout_waves=[2, "100%"], rollout_limit=1)
+    made.write("host0000", "faults", {"devices": "vanish"})
+    code, output = made.play()
+    assert code != 0 and "wave 2 does not start: all of the failure domain rack0 would be out, as host0000 is not in service" in output, output
+    assert made.touched() == ["host0000", "host0001"]

@@ -4,6 +4,7 @@
 """Whether a rollout may go on after a wave."""
 from __future__ import annotations
 
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import states
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.waves import shown
 
@@ -26,6 +27,21 @@ def judge(hosts, entries, run, limit=0, earlier=0, wanted=states.GOOD):
     bad = sum(len(found[word]) for word in BAD)
     passed = bad == 0 or earlier + bad <= limit
     return dict(found, passed=passed, bad=bad, message=_message(found, entries, bad, earlier, limit, passed))
+
+
+def refuse_last_of_a_domain(hosts, domains, lost, wave):
+    """Raises :class:`TestbedError` where a wave would take the last hosts of a failure domain that are in service.
+
+    :arg domains: host -> its failure domain, of all hosts that have one. :arg lost: hosts of earlier waves that are not in service.
+    """
+    members = {}
+    for host, domain in domains.items():
+        members.setdefault(domain, set()).add(host)
+    for domain, those in sorted(members.items()):
+        if those & set(lost) and those & set(hosts) and those <= set(lost).union(hosts):
+            raise TestbedError("wave %d does not start: all of the failure domain %s would be out, as %s %s not in service" % (
+                wave, domain, shown(sorted(those & set(lost))), "is" if len(those & set(lost)) == 1 else "are"),
+                remedy="see to what is lost and run again")
 
 
 def _message(found, entries, bad, earlier, limit, passed):
