@@ -23,6 +23,8 @@ TESTBED = pathlib.Path(os.environ.get("MEMLAB_TESTBED", HERE / "default" / "test
 MEMORY = "/sys/devices/system/memory"
 # blocks below it hold the memory that these guests boot with
 BOOT_MEMORY = 32
+# For ansible.builtin.reboot: sshd answers before udev has gone over the devices.
+UDEV_DONE = "systemctl is-active --quiet systemd-udev-trigger.service && udevadm settle --timeout=120"
 INJECTION = "/sys/kernel/debug/notifier-error-inject/memory/actions"
 
 # Has the kernel fail the next block once another one is in a state: argv is block, state, file, errno number.

@@ -63,7 +63,7 @@ options:
   timeout:
     description: Seconds that the guest may take to answer ssh, or to shut down.
     type: int
-    default: 180
+    default: 600
 requirements:
   - QEMU 8.2 or newer and the Python library qemu.qmp on the controller
 author:
@@ -162,7 +162,7 @@ def main():
             "kernel_parameters": {"type": "list", "elements": "str"},
             "plugged": {"type": "list", "elements": "str"},
             "forget": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 180},
+            "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,
     )

@@ -10,6 +10,7 @@ import re
 
 import pytest
 
+from ansible_collections.memlab.testbed.molecule.conftest import UDEV_DONE
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
 
 NAMESPACE = {"nvdimms": ["0x1"], "name": "piped", "mode": "devdax", "map": "mem"}
@@ -69,8 +70,8 @@ def test_unbinding_with_a_block_online_takes_no_block(guest):
 
 
 def test_after_another_boot_it_runs_still_without_what_guarded_its_trial(controller, guest, release):
-    done = controller.finish(controller.start("ansible", "-i", guest.inventory, "patched", "-m", "ansible.builtin.reboot",
-                                              "-a", json.dumps({"reboot_command": "systemctl reboot"})), 600)
+    given = {"reboot_command": "systemctl reboot", "reboot_timeout": 900, "test_command": UDEV_DONE}
+    done = controller.finish(controller.start("ansible", "-i", guest.inventory, "patched", "-m", "ansible.builtin.reboot", "-a", json.dumps(given)), 2000)
     assert done.code == 0, done.output
     guest.connect()
     assert guest.shell("uname -r").strip() == release

@@ -14,6 +14,8 @@ import shlex
 
 import pytest
 
+from ansible_collections.memlab.testbed.molecule.conftest import UDEV_DONE
+
 SCRIPT = (pathlib.Path(__file__).parent / "series_on_guest.py").read_text(encoding="utf-8")
 WIDE = {"nvdimms": ["0x3"], "name": "wide", "mode": "devdax", "map": "mem", "size": "5G"}
 NODE = 1
@@ -36,8 +38,9 @@ def asker(guest):
 def boot(guest, *parameters):
     done = guest.module("boot_parameters", name="block-size", parameters=parameters)
     assert done.code == 0, done.output
+    given = {"reboot_command": "systemctl reboot", "reboot_timeout": 900, "test_command": UDEV_DONE + " && ls /sys/bus/dax/devices/dax*"}
     done = guest.controller.finish(guest.controller.start("ansible", "-i", guest.inventory, guest.name, "-m", "ansible.builtin.reboot",
-                                                          "-a", json.dumps({"reboot_command": "systemctl reboot", "reboot_timeout": 900})), 1000)
+                                                          "-a", json.dumps(given)), 2000)
     assert done.code == 0, done.output
     guest.connect()
 

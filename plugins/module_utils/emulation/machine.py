@@ -40,16 +40,17 @@ _DEAD = ("Kernel panic", "no root file system on", "end Kernel panic")
 
 
 # In the guest: sshd answers before udev has gone over the devices, and the CXL drivers probe in the background. Says how many memory devices have their place.
+# A kernel that has no CXL bus when udev is done has no such drivers.
 SETTLE = """deadline=$(($(cut -d. -f1 /proc/uptime) + %(seconds)d))
 until systemctl is-active --quiet systemd-udev-trigger.service && udevadm settle --timeout=5 &&
-      [ "$(ls /sys/bus/cxl/devices 2>/dev/null | grep -c '^endpoint')" -ge %(devices)d ]; do
+      { [ ! -d /sys/bus/cxl ] || [ "$(ls /sys/bus/cxl/devices | grep -c '^endpoint')" -ge %(devices)d ]; }; do
   [ "$(cut -d. -f1 /proc/uptime)" -lt "$deadline" ] || break
 done
 ls /sys/bus/cxl/devices 2>/dev/null | grep -c '^endpoint' || :
 """
 
 # Seconds that the guest's drivers may take after sshd answers.
-_SETTLE_PATIENCE = 30
+_SETTLE_PATIENCE = 180
 
 
 class Machine(object):
@@ -252,8 +253,8 @@ class Machine(object):
         raise self.failure("guest %s did not answer ssh within %d s" % (self.guest.name, timeout))
 
     def settle(self, host, port, devices):
-        """Wait until the guest's drivers have taken ``devices`` memory devices, or 30 seconds have passed. Returns how many they have."""
-        answer = self.ssh(host, port, SETTLE % {"seconds": _SETTLE_PATIENCE, "devices": devices}, timeout=4 * _SETTLE_PATIENCE)
+        """Wait until the guest's drivers have taken ``devices`` memory devices, or 180 seconds have passed. Returns how many they have."""
+        answer = self.ssh(host, port, SETTLE % {"seconds": _SETTLE_PATIENCE, "devices": devices}, timeout=_SETTLE_PATIENCE + 120)
         return int(answer)
 
     def ssh(self, host, port, command, timeout=60):

@@ -140,7 +140,7 @@ class Snapshot(object):
                 monitor.execute(command, arguments)
         monitor.execute("cont")
         # Seconds, where all is well: a guest that takes longer boots sooner than it comes.
-        patience = timeout // 4
+        patience = min(60, timeout // 4)
         self.machine.ssh(host, port, TAKE_BACK % {"now": time.time(), "devices": len(names), "patience": patience}, timeout=patience + 15)
 
 

@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils import process
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import accelerator, lifecycle, topology, warm
-from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import Machine, greets
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation.machine import SETTLE, Machine, greets
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
@@ -480,6 +480,30 @@ def test_a_guest_that_does_not_come_up_from_its_snapshot_boots(make, monkeypatch
     # it has its memory devices from the start, which a guest that is restored has not
     with open("/proc/%d/cmdline" % result["pid"], "rb") as stream:
         assert b"cxl-type3" in stream.read()
+
+
+def test_a_guest_that_is_restored_has_a_minute_at_most(make, monkeypatch):
+    class Monitor:
+        @staticmethod
+        def execute(command, arguments=None):
+            assert command in ("object-add", "device_add", "cont")
+    given = []
+    monkeypatch.setattr(Machine, "ssh", lambda self, host, port, command, timeout: given.append((re.search(r"\$\(up\) \+ (\d+)", command)[1], timeout)))
+    for timeout in (600, 100):
+        warm.Snapshot(make(cxl=CXL), "tcg")._go_on(Host(), Monitor(), 22, timeout)
+    assert given == [("60", 75), ("25", 40)]
+
+
+@pytest.mark.parametrize("devices, there", [(None, 0), (["endpoint2", "endpoint3", "mem0", "port1"], 2)])
+def test_a_guest_settles_when_its_devices_are_there_or_it_has_no_drivers_for_them(tmp_path, devices, there):
+    """The script that runs in the guest, with another /sys and a udev that is done."""
+    for name in ("systemctl", "udevadm"):
+        (tmp_path / name).symlink_to("/bin/true")
+    for name in devices or []:
+        (tmp_path / "bus/cxl/devices" / name).mkdir(parents=True)
+    script = SETTLE.replace("/sys/", "%s/" % tmp_path) % {"seconds": 600, "devices": 2}
+    answer = Host().run(["env", "PATH=%s:%s" % (tmp_path, os.environ["PATH"]), "sh", "-c", script], timeout=60)
+    assert int(answer) == there
 
 
 def test_who_interrupts_a_restore_does_not_get_a_guest_that_boots(make, monkeypatch):

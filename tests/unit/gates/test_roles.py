@@ -4,9 +4,14 @@
 """Each role is complete, and what it documents is what it takes."""
 from __future__ import annotations
 
+import shutil
+
+import pytest
 import yaml
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 
 def roles(collection):
@@ -60,3 +65,24 @@ def test_a_declared_memory_device_is_the_same_to_all_roles(collection):
     assert {key: tuple(option["choices"]) for key, option in first.items() if "choices" in option} == declaration.CHOICES
     assert {key: tuple(option["choices"]) for key, option in first["namespace"]["options"].items() if "choices" in option} == declaration.NAMESPACE_CHOICES
     assert {key: option["default"] for key, option in first.items() if "default" in option} == declaration.DEFAULTS
+
+
+@pytest.mark.parametrize("systemctl, udevadm, back", [
+    ("echo Job=17", "exit 0", False), ("echo Job=", "exit 1", False), ("echo Job=", "exit 0", True),
+    # neither systemd nor udev
+    (None, None, True),
+])
+def test_a_host_is_back_when_udev_is_done(collection, tmp_path, systemctl, udevadm, back):
+    """What host_reboot asks it, by the host's own shell."""
+    (task,) = [task for task in load(collection / "roles/host_reboot/tasks/main.yml") if "ansible.builtin.reboot" in task]
+    (tmp_path / "grep").symlink_to(shutil.which("grep"))
+    for name, script in (("systemctl", systemctl), ("udevadm", udevadm)):
+        if script:
+            (tmp_path / name).write_text("#!/bin/sh\n%s\n" % script)
+            (tmp_path / name).chmod(0o755)
+    argv = ["env", "PATH=%s" % tmp_path, "/bin/sh", "-c", task["ansible.builtin.reboot"]["test_command"]]
+    if back:
+        Host().run(argv)
+    else:
+        with pytest.raises(TestbedError):
+            Host().run(argv)
