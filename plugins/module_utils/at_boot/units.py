@@ -22,7 +22,7 @@ WANTED = {SERVICE: "multi-user.target", HOLD: "sysinit.target"}
 # What the program is told when it is run after itself, see service.ended.
 ENDED = "--ended"
 # Seconds for the service to put things right after its time is over.
-STOPPING = 20
+STOPPING = 60
 
 _MINE = "# Written by memlab.testbed.memory_boot_service; it owns this file.\n"
 
@@ -45,7 +45,7 @@ ConditionPathExists=%(autoprobe)s
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-TimeoutStartSec=10
+TimeoutStartSec=90
 ExecStart=/bin/sh -c 'mkdir -p -m 0700 %(directory)s && cat %(autoprobe)s > %(mark)s && echo 0 > %(autoprobe)s'
 
 [Install]
