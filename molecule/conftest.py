@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 
 import pytest
@@ -31,15 +32,24 @@ INJECTION = "/sys/kernel/debug/notifier-error-inject/memory/actions"
 WATCHER = r"""
 import sys, time
 block, state, target, number = sys.argv[1:]
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 600
+print("ready", flush=True)
 while time.monotonic() < deadline:
     with open("/sys/devices/system/memory/memory%s/state" % block) as stream:
-        if stream.read().strip() == state:
-            break
+        found = stream.read().strip()
+    if found == state:
+        with open(target, "w") as stream:
+            stream.write("-" + number)
+        break
     time.sleep(0.01)
-with open(target, "w") as stream:
-    stream.write("-" + number)
 """
+
+# For a shell: a program from stdin that goes on, and the end of that, if it is still there.
+BACKGROUND = """program=$(cat)
+setsid python3 -c "$program" %s > /tmp/background.$$ 2>&1 < /dev/null &
+for turn in $(seq 1200); do ! grep -qs ready /tmp/background.$$ || { echo $!; exit; }; kill -0 $! || break; sleep 0.1; done
+cat /tmp/background.$$; kill -9 -$!; exit 1"""
+ENDED = "kill -9 -{0} 2>/dev/null || :; while test -d /proc/{0}; do sleep 0.05; done"
 
 
 class Finished:
@@ -80,16 +90,32 @@ class Controller:
         return subprocess.Popen([command, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 env=dict(self.environment, **settings), start_new_session=True)
 
-    def finish(self, process, seconds=600):
-        output = process.communicate(timeout=seconds)[0]
+    def finish(self, process, seconds=1800):
+        """What has ended within ``seconds``. What has not is ended, with what it has started: its locks would be the next test's failure."""
+        try:
+            output = process.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            raise AssertionError("still at work after %d s: %s" % (seconds, self.end(process)[-4000:])) from None
         return Finished(process.returncode, output)
 
-    def play(self, playbook, inventory=TESTBED, seconds=600, **variables):
+    @staticmethod
+    def end(process):
+        """Interrupt the process and its group as a terminal does, kill them where that does not help. Returns what was said."""
+        for number in (signal.SIGINT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            try:
+                return process.communicate(timeout=120)[0]
+            except subprocess.TimeoutExpired as exc:
+                said = exc.output or b""
+        return said.decode("utf-8", "replace")
+
+    def play(self, playbook, inventory=TESTBED, seconds=1800, **variables):
         """``ansible-playbook``, run to its end."""
         arguments = ["-i", inventory, playbook] + (["-e", json.dumps(variables)] if variables else [])
         return self.finish(self.start("ansible-playbook", *arguments), seconds)
 
-    def module(self, host, module, seconds=600, check=False, variables=None, **options):
+    def module(self, host, module, seconds=1800, check=False, variables=None, **options):
         """``ansible -m``: one module on the guest, or with its result on ``localhost``. :arg variables: extra ones."""
         arguments = ["-i", TESTBED, host, "-m", "memlab.testbed." + module, "-a", json.dumps(options)] + (["--check"] if check else [])
         arguments += ["-e", json.dumps(variables)] if variables else []
@@ -147,9 +173,17 @@ class Guest:
         return done.stdout
 
     def background(self, program, *arguments):
-        """A Python program that goes on after this; returns its process id."""
-        return int(self.shell("program=$(cat)\nsetsid python3 -c \"$program\" %s > /tmp/background.$$ 2>&1 < /dev/null &\necho $!"
-                              % " ".join(map(shlex.quote, map(str, arguments))), given=program))
+        """A Python program that goes on after this, in a process group of its own; returns its process id once it has said "ready"."""
+        return int(self.shell(BACKGROUND % " ".join(map(shlex.quote, map(str, arguments))), given=program))
+
+    @contextlib.contextmanager
+    def beside(self, program, *arguments):
+        """A Python program, and what it has started, that is at work while this lasts and no longer. Gives its process id."""
+        pid = self.background(program, *arguments)
+        try:
+            yield pid
+        finally:
+            self.shell(ENDED.format(pid))
 
     # modules
 
@@ -177,6 +211,10 @@ class Guest:
     def policies(self):
         return self.shell("cat /sys/bus/dax/drivers_autoprobe %s/auto_online_blocks" % MEMORY).split()
 
+    def wait_for_memory_devices(self, count):
+        """Until the drivers have taken as many CXL memory devices: one that was plugged in a moment ago is not probed yet."""
+        self.shell("for turn in $(seq 600); do test $(ls /sys/bus/cxl/devices | grep -c ^endpoint) = %d && exit; sleep 0.1; done; exit 1" % count)
+
     def left_behind(self):
         return self.shell("ls /run/memlab").split()
 
@@ -192,10 +230,10 @@ class Guest:
         self.shell("mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug; modprobe memory-notifier-error-inject; test -e %s" % target)
         if after is None:
             self.shell("echo -%d > %s" % (number, target))
-        else:
-            self.background(WATCHER, after[0], after[1], target, number)
+        watcher = contextlib.nullcontext() if after is None else self.beside(WATCHER, after[0], after[1], target, number)
         try:
-            yield
+            with watcher:
+                yield
         finally:
             self.shell("echo 0 > %s" % target)
 

@@ -141,7 +141,7 @@ def test_the_limit_of_time(declare, on_guest):
     drop_in = "/run/systemd/system/%s.d" % SERVICE
     try:
         # its Python has to be up by then
-        on_guest("mkdir -p %s && printf '[Service]\\nTimeoutStartSec=30\\n' > %s/limit.conf && systemctl daemon-reload" % (drop_in, drop_in))
+        on_guest("mkdir -p %s && printf '[Service]\\nTimeoutStartSec=25\\n' > %s/limit.conf && systemctl daemon-reload" % (drop_in, drop_in))
         assert on_guest("systemctl restart %s" % SERVICE)[0] != 0
         assert on_guest("systemctl show -p Result --value %s" % SERVICE)[1] == "timeout"
         assert any("interrupted by SIGTERM" in line for line in journal(on_guest))

@@ -57,24 +57,33 @@ time.sleep(600)
 # Waits for a block to be online, then runs a command.
 ONCE_ONLINE = r"""
 import subprocess, sys, time
+print("ready", flush=True)
 while open("/sys/devices/system/memory/memory%s/state" % sys.argv[1]).read().strip() != "online":
     time.sleep(0.02)
 subprocess.call(sys.argv[2], shell=True)
 """
 
-# Waits until a module holds a policy back, then runs a command.
+# Waits until a module holds the policy of new memory back, then runs a command.
 ONCE_HELD = r"""
-import os, subprocess, sys
-while not os.path.exists("/run/memlab/held.json"):
+import subprocess, sys
+print("ready", flush=True)
+while open("/sys/devices/system/memory/auto_online_blocks").read().strip() != "offline":
     pass
 subprocess.call(sys.argv[1], shell=True)
 """
 
-# A process that is given 8 MiB and takes more. For a shell.
-OUT_OF_MEMORY = """
-cd /sys/fs/cgroup && echo +memory > cgroup.subtree_control && mkdir -p small && echo 8M > small/memory.max && sh -c '
-echo $$ > small/cgroup.procs
-exec python3 -c "bytearray(1 << 27)"'
+# A process that may have 8 MiB, and takes more when a block is online. All else is done before.
+OUT_OF_MEMORY = r"""
+import os, sys, time
+os.chdir("/sys/fs/cgroup")
+os.makedirs("small", exist_ok=True)
+for name, value in (("cgroup.subtree_control", "+memory"), ("small/memory.max", "8M"), ("small/cgroup.procs", os.getpid())):
+    with open(name, "w") as stream:
+        stream.write(str(value))
+print("ready", flush=True)
+while open("/sys/devices/system/memory/memory%s/state" % sys.argv[1]).read().strip() != "online":
+    time.sleep(0.02)
+bytearray(1 << 27)
 """
 
 

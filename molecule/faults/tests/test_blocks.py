@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -48,17 +49,6 @@ def nothing_online(request):
         assert done.code == 0, done.output
 
 
-@contextlib.contextmanager
-def running(guest, program, *arguments):
-    """A program in the guest that is at work while this lasts."""
-    pid = guest.background(program, *arguments)
-    guest.shell("for turn in $(seq 300); do grep -qs ready /proc/%d/fd/1 && exit; sleep 0.1; done; cat /tmp/background.*; exit 1" % pid)
-    try:
-        yield
-    finally:
-        guest.shell("kill %d; while test -d /proc/%d; do sleep 0.05; done" % (pid, pid))
-
-
 def movable(blocks):
     return dict.fromkeys(blocks, "Movable")
 
@@ -67,7 +57,7 @@ def movable(blocks):
 def test_the_kth_block_fails(guest, ids, k):
     """Online, then the rest of it; offline, then the rest of it."""
     with guest.failing(GOING_ONLINE, ENOMEM, after=(ids[k - 2], "online") if k > 1 else None):
-        done = guest.memory_blocks(SECOND, pause=1 if k > 1 else 0)
+        done = guest.memory_blocks(SECOND, pause=2 if k > 1 else 0)
     answer = guest.refusal(done, "memory block %d could not be put online in the movable zone (ENOMEM)" % ids[k - 1], "has %d of 4 blocks online now" % (k - 1),
                            "blocks done before stay as they are")
     assert answer["changed"] is (k > 1)
@@ -78,7 +68,7 @@ def test_the_kth_block_fails(guest, ids, k):
 
     going = ids[::-1]
     with guest.failing(GOING_OFFLINE, EBUSY, after=(going[k - 2], "offline") if k > 1 else None):
-        done = guest.memory_blocks(dict(SECOND, state="offline"), pause=1 if k > 1 else 0)
+        done = guest.memory_blocks(dict(SECOND, state="offline"), pause=2 if k > 1 else 0)
     guest.refusal(done, "memory block %d could not be put offline (EBUSY)" % going[k - 1], "has %d of 4 blocks online now" % (5 - k))
     assert guest.online() == movable(sorted(going[k - 1:]))
     again = guest.memory_blocks(dict(SECOND, state="offline"))
@@ -88,13 +78,13 @@ def test_the_kth_block_fails(guest, ids, k):
 
 def test_rollback(guest, ids):
     with guest.failing(GOING_ONLINE, ENOMEM, after=(ids[1], "online")):
-        done = guest.memory_blocks(SECOND, pause=1, on_failure="rollback")
+        done = guest.memory_blocks(SECOND, pause=2, on_failure="rollback")
     answer = guest.refusal(done, "(ENOMEM)", "undone, in this order: memory block %d, %d" % (ids[1], ids[0]))
     assert guest.online() == {}
     assert (answer["changed"], [(entry["id"], entry["errno"]) for entry in answer["devices"][0]["undone"]]) == (False, [(ids[1], None), (ids[0], None)])
 
     with guest.failing(GOING_ONLINE, ENOMEM, after=(ids[1], "online")), guest.failing(GOING_OFFLINE, EBUSY):
-        done = guest.memory_blocks(SECOND, pause=1, on_failure="rollback")
+        done = guest.memory_blocks(SECOND, pause=2, on_failure="rollback")
     answer = guest.refusal(done, "could not undo: memory block %d does not go offline (EBUSY), it stays online" % ids[1])
     assert answer["changed"] is True
     assert guest.online() == movable(ids[:2])
@@ -102,24 +92,26 @@ def test_rollback(guest, ids):
     assert guest.online() == movable(ids)
 
     with guest.failing(GOING_OFFLINE, EBUSY, after=(ids[2], "offline")):
-        done = guest.memory_blocks(dict(SECOND, state="offline"), pause=1, on_failure="rollback")
+        done = guest.memory_blocks(dict(SECOND, state="offline"), pause=2, on_failure="rollback")
     guest.refusal(done, "undone, in this order: memory block %d, %d" % (ids[2], ids[3]))
     assert guest.online() == movable(ids)
 
 
 def test_a_line_in_the_kernels_log_ends_it(guest, ids, programs):
     """A process of a control group that is out of memory."""
-    guest.background(programs.once_online, ids[0], programs.out_of_memory)
-    done = guest.memory_blocks(SECOND, pause=6, health={"kernel_log": True})
-    guest.refusal(done, "unhealthy after memory block %d: the kernel's log says:" % ids[1], "out of memory: Killed process")
-    assert guest.online() == movable(ids[:2])
+    with guest.beside(programs.out_of_memory, ids[0]):
+        done = guest.memory_blocks(SECOND, pause=6, health={"kernel_log": True})
+    said = guest.refusal(done, "unhealthy after memory block ", ": the kernel's log says:", "out of memory: Killed process")["msg"]
+    # the log is looked at after each block: the first one, or one of the next where the machine is slow
+    last = int(re.search(r"unhealthy after memory block (\d+)", said)[1])
+    assert guest.online() == movable(range(ids[0], last + 1)) and last < ids[-1]
     assert guest.memory_blocks(SECOND, health={"kernel_log": True}).code == 0
     assert guest.online() == movable(ids)
 
 
 def test_pages_of_the_kernel_keep_blocks_online(guest, ids, programs):
     assert guest.memory_blocks(dict(SECOND, zone="kernel")).code == 0
-    with running(guest, programs.pipes, 1):
+    with guest.beside(programs.pipes, 1):
         foretold = guest.memory_blocks(dict(SECOND, state="offline"), check=True).result["devices"][0]["unmovable"]
         done = guest.memory_blocks(dict(SECOND, state="offline"))
         left = guest.online()
@@ -138,10 +130,10 @@ def test_pages_of_the_kernel_keep_blocks_online(guest, ids, programs):
 
 def test_pinned_pages_do_not_last_for_ever(guest, ids, programs):
     assert guest.memory_blocks(SECOND).code == 0
-    with running(guest, programs.pinned, 1):
+    with guest.beside(programs.pinned, 1):
         began = time.monotonic()
         done = guest.memory_blocks(dict(SECOND, state="offline"), block_timeout=4)
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 300
         left = guest.online()
     stuck = max(left)
     answer = guest.refusal(done, "memory block %d could not be put offline (ETIMEDOUT): its pages stay busy" % stuck, "migration failure (pinned)")
@@ -152,19 +144,19 @@ def test_pinned_pages_do_not_last_for_ever(guest, ids, programs):
 
 
 def test_killed_in_the_middle(guest, ids, programs):
-    guest.background(programs.once_online, ids[1], "kill -9 $(cat /run/memlab/lock)")
-    done = guest.memory_blocks(SECOND, pause=3)
+    with guest.beside(programs.once_online, ids[1], "kill -9 $(cat /run/memlab/lock)"):
+        done = guest.memory_blocks(SECOND, pause=5)
+    # nobody has to wait for the lock of a dead run
+    guest.shell("flock -n /run/memlab/lock true")
     assert done.code not in (0, 250), done.output
     assert guest.online() == movable(ids[:2])
-    began = time.monotonic()
     assert guest.memory_blocks(SECOND).code == 0
-    assert time.monotonic() - began < 100, "waited for the lock of a dead run"
     assert guest.online() == movable(ids)
 
 
 def test_ended_in_the_middle_with_rollback(guest, ids, programs):
-    guest.background(programs.once_online, ids[1], "kill -TERM $(cat /run/memlab/lock)")
-    done = guest.memory_blocks(SECOND, pause=3, on_failure="rollback")
+    with guest.beside(programs.once_online, ids[1], "kill -TERM $(cat /run/memlab/lock)"):
+        done = guest.memory_blocks(SECOND, pause=5, on_failure="rollback")
     guest.refusal(done, "interrupted by SIGTERM", "undone, in this order: memory block %d, %d" % (ids[1], ids[0]))
     assert guest.online() == {}
 
@@ -193,7 +185,7 @@ def descendants(pid):
 
 
 def test_ssh_is_cut_in_the_middle(guest, ids):
-    run = guest.start_memory_blocks(SECOND, pause=2, settings={"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none"})
+    run = guest.start_memory_blocks(SECOND, pause=4, settings={"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none"})
     guest.shell("while ! grep -q online /sys/devices/system/memory/memory%d/state; do sleep 0.1; done" % ids[0])
     connections = [pid for pid, name in descendants(run.pid).items() if name == "ssh"]
     assert connections

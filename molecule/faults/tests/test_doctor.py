@@ -67,12 +67,12 @@ def test_two_devices_with_one_serial_number(guest, controller):
     def plug(*names):
         good(controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=guest.name, plugged=list(names)))
 
-    plug("mem_a")
-    with Monitor(paths.guest_directory(definition["memlab_testbed"], guest.name)) as monitor:
-        monitor.execute("object-add", {"qom-type": "memory-backend-ram", "id": "double", "size": 256 << 20, "share": True})
-        monitor.execute("device_add", {"driver": "cxl-type3", "bus": "rp1", "id": "stranger", "volatile-memdev": "double", "sn": 1})
     try:
-        guest.shell("for turn in $(seq 200); do test $(ls -d %s/endpoint* | wc -l) = 2 && exit; sleep 0.1; done; exit 1" % CXL)
+        plug("mem_a")
+        with Monitor(paths.guest_directory(definition["memlab_testbed"], guest.name)) as monitor:
+            monitor.execute("object-add", {"qom-type": "memory-backend-ram", "id": "double", "size": 256 << 20, "share": True})
+            monitor.execute("device_add", {"driver": "cxl-type3", "bus": "rp1", "id": "stranger", "volatile-memdev": "double", "sn": 1})
+        guest.wait_for_memory_devices(2)
         places = guest.shell("for device in %s/mem*; do basename $(dirname $(readlink -f $device)); done" % CXL).split()
         found = findings(guest)["serials_not_unique"]
         assert sorted(found["subject"]["memory_devices"]) == sorted(places) and all(place in found["remedy"] for place in places)
@@ -86,10 +86,13 @@ def test_two_devices_with_one_serial_number(guest, controller):
         assert (made["size"], made["pci"]) == (256 << 20, [small.strip()])
         good(guest.module("cxl_region", regions=[{"memory_devices": [small.strip()], "state": "absent"}]))
     finally:
-        with Monitor(paths.guest_directory(definition["memlab_testbed"], guest.name)) as monitor:
-            monitor.execute("device_del", {"id": "stranger"})
-            # the port is free when QEMU has let go of it, which is after the guest has
-            Host().wait_until(lambda: "stranger" not in [entry["name"] for entry in monitor.execute("qom-list", {"path": "/machine/peripheral"})],
-                              "QEMU letting go of the second device", 120)
-        guest.shell("for turn in $(seq 200); do test $(ls -d %s/mem* | wc -l) = 1 && exit; sleep 0.1; done; exit 1" % CXL)
-        plug("mem_a", "mem_b")
+        try:
+            with Monitor(paths.guest_directory(definition["memlab_testbed"], guest.name)) as monitor:
+                monitor.execute("device_del", {"id": "stranger"})
+                # the port is free when QEMU has let go of it, which is after the guest has
+                Host().wait_until(lambda: "stranger" not in [entry["name"] for entry in monitor.execute("qom-list", {"path": "/machine/peripheral"})],
+                                  "QEMU letting go of the second device", 120)
+            guest.wait_for_memory_devices(1)
+        finally:
+            plug("mem_a", "mem_b")
+            guest.wait_for_memory_devices(2)

@@ -41,20 +41,22 @@ def seen(guest):
 def test_someone_sets_auto_online_meanwhile(guest, programs):
     """The module holds it back, notices, keeps theirs and says so; the next run gets what was asked for."""
     provide(guest, SECOND)
-    guest.background(programs.once_held, "echo online_kernel > %s" % AUTO_ONLINE)
-    done = guest.module("dax_device", devices=[dict(SECOND, memmap="device")])
-    guest.refusal(done, "auto_online")
-    assert guest.policies() == ["1", "online_kernel"]
-    assert guest.left_behind() == ["lock"]
-    good(guest.module("dax_device", devices=[dict(SECOND, memmap="device", offline=True)]))
-    assert guest.online() == {}
-    assert guest.policies() == ["1", "online_kernel"]
-    guest.shell("echo online > %s" % AUTO_ONLINE)
+    try:
+        with guest.beside(programs.once_held, "echo online_kernel > %s" % AUTO_ONLINE):
+            done = guest.module("dax_device", devices=[dict(SECOND, memmap="device")])
+        guest.refusal(done, "auto_online")
+        assert guest.policies() == ["1", "online_kernel"]
+        assert guest.left_behind() == ["lock"]
+        good(guest.module("dax_device", devices=[dict(SECOND, memmap="device", offline=True)]))
+        assert guest.online() == {}
+        assert guest.policies() == ["1", "online_kernel"]
+    finally:
+        guest.shell("echo online > %s" % AUTO_ONLINE)
 
 
 def test_killed_while_it_holds_policies_back(guest, programs):
-    guest.background(programs.once_held, "kill -9 $(cat /run/memlab/lock)")
-    done = guest.module("dax_device", devices=[dict(SECOND, memmap="dram")])
+    with guest.beside(programs.once_held, "kill -9 $(cat /run/memlab/lock)"):
+        done = guest.module("dax_device", devices=[dict(SECOND, memmap="dram")])
     assert done.code not in (0, 250), done.output
     assert guest.left_behind() == ["held.json", "lock"]
     again = good(guest.module("dax_device", devices=[dict(SECOND, memmap="dram")]))
@@ -140,11 +142,14 @@ def test_a_device_pulled_out_between_tasks(guest, controller):
     good(guest.module("cxl_region", regions=[ABSENT]))
     provide(guest, FIRST, memmap="device")
     good(guest.module("cxl_region", regions=[SECOND]))
-    plug("mem_a")
-    done = guest.module("dax_device", devices=[dict(SECOND, memmap="dram")])
-    guest.refusal(done, "no CXL memory device with serial 0x2: there are serial 0x1")
-    good(guest.memory_blocks(dict(FIRST, count=1)))
-    plug("mem_a", "mem_b")
+    try:
+        plug("mem_a")
+        done = guest.module("dax_device", devices=[dict(SECOND, memmap="dram")])
+        guest.refusal(done, "no CXL memory device with serial 0x2: there are serial 0x1")
+        good(guest.memory_blocks(dict(FIRST, count=1)))
+    finally:
+        plug("mem_a", "mem_b")
+        guest.wait_for_memory_devices(2)
     good(guest.memory_blocks(dict(FIRST, state="offline")))
     provide(guest, SECOND)
     good(guest.memory_blocks(SECOND))
@@ -165,7 +170,8 @@ def test_lockdown(guest):
 def test_a_power_loss_in_the_middle(guest, controller):
     definition, boot = guest.variables(), guest.shell("cat /proc/sys/kernel/random/boot_id")
     run = guest.start_memory_blocks(FIRST, pause=5)
-    guest.shell("while ! grep -qs Movable /sys/devices/system/memory/memory*/valid_zones; do sleep 0.1; done")
+    # a block that is offline names the zones that it could go to
+    guest.shell("while ! grep -qsx Movable /sys/devices/system/memory/memory*/valid_zones; do sleep 0.1; done")
     good(controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=guest.name, state="powercycled"))
     done = controller.finish(run)
     assert done.code not in (0, 250) and "Traceback" not in done.output, done.output

@@ -14,7 +14,7 @@ def plug(controller, definition, *names):
     return controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=definition["memlab_guest"], plugged=list(names))
 
 
-def test_a_device_is_plugged_in_made_memory_of_and_pulled_out(controller, definition, qmp, state):
+def test_a_device_is_plugged_in_made_memory_of_and_pulled_out(controller, definition, qmp, state, open_guest):
     assert plugged(qmp) == ["mem_a", "mem_b"]
     before = state()
 
@@ -22,6 +22,7 @@ def test_a_device_is_plugged_in_made_memory_of_and_pulled_out(controller, defini
     assert (first.code, first.result["changed"]) == (0, True), first.output
     assert (again.code, again.result["changed"]) == (0, False), again.output
     assert plugged(qmp) == ["mem_a", "mem_b", "mem_c"]
+    open_guest("molehost").wait_for_memory_devices(3)
 
     region = controller.module("molehost", "cxl_region", regions=[{"memory_devices": ["0x3"]}])
     assert region.code == 0, region.output
