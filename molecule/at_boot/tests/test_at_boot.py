@@ -50,8 +50,7 @@ def declare(controller):
 def restart(controller, definition, on_guest):
     """A function that starts the guest anew, from outside, and waits until its systemd has nothing more to do. Returns what systemd then calls it."""
     def again(**options):
-        done = controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=GUEST, state="restarted",
-                                 timeout=400, **options)
+        done = controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=GUEST, state="restarted", **options)
         assert done.code == 0, done.output
         return on_guest("systemctl is-system-running --wait")[1]
     return again

@@ -9,6 +9,8 @@ import json
 import pytest
 import testinfra
 
+from ansible_collections.memlab.testbed.molecule.conftest import BOOT_MEMORY
+
 GUEST = "regions"
 MIB = 1 << 20
 FIRST, SECOND, BOTH = 0, 1, 2  # the guest's memory windows, in the order of the testbed file
@@ -70,6 +72,14 @@ block = -(-int(open("/sys/bus/dax/devices/%s/mapping0/start" % dax).read(), 16) 
 put("/sys/devices/system/memory/memory%d/state" % block, {"online": "online_movable", "offline": "offline"}[sys.argv[1]])
 """
 
+# After a test that failed: no block online, no namespace, no region.
+NOTHING_LEFT = """
+for block in /sys/devices/system/memory/memory[0-9]*; do
+  [ "${block##*memory}" -lt %d ] || ! grep -qx online "$block/state" || echo offline > "$block/state" || exit 1
+done
+! ls /sys/bus/cxl/devices | grep -q ^region || { ndctl destroy-namespace --force --bus=CXL all || :; cxl destroy-region -f all; }
+""" % BOOT_MEMORY
+
 POLICY = "/sys/devices/system/memory/auto_online_blocks"
 PMEM = {"memory_devices": ["0x5"], "type": "pmem"}
 
@@ -118,6 +128,15 @@ def refuser(controller, look):
             assert words in done.result["summary"] + ": " + str(done.result["remedy"]), done.result["msg"]
         assert look() == before
     return refuse
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request, run):
+    """What a test that failed has not undone is not the next one's."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed:
+        run("sh", "-c", NOTHING_LEFT)
 
 
 def shape(found):

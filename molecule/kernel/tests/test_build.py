@@ -58,7 +58,7 @@ def build(controller):
         given = dict(TINY, ansible_python_interpreter="{{ ansible_playbook_python }}")
         given.update(variables)
         arguments = ["-i", "localhost,", str(HERE / "build.yml"), "-e", json.dumps(given)]
-        done = controller.finish(controller.start("ansible-playbook", *arguments, MEMLAB_CACHE=str(cache), ANSIBLE_CALLBACK_RESULT_FORMAT="json"), 1200)
+        done = controller.finish(controller.start("ansible-playbook", *arguments, MEMLAB_CACHE=str(cache), ANSIBLE_CALLBACK_RESULT_FORMAT="json"), 3600)
         found = re.search(r"artifact (\{.*\})", done.output.replace("\\", ""))
         done.artifact = json.loads(found.group(1)) if found and done.code == 0 else None
         return done

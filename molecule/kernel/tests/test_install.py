@@ -83,7 +83,7 @@ def test_after_another_boot_it_runs_still_without_what_guarded_its_trial(control
 def test_the_nvdimm_is_memory_with_its_memmap_on_itself(controller, guest):
     variables = {"memory_devices": [ENTRY]}
     try:
-        done = controller.play("memlab.testbed.provision", guest.inventory, seconds=900, **variables)
+        done = controller.play("memlab.testbed.provision", guest.inventory, **variables)
         assert done.code == 0, done.output
         found = controller.state("patched")
         device, = [entry for entry in found["dax"].values() if entry["driver"] == "kmem"]

@@ -46,7 +46,7 @@ def opened(open_guest):
 def asker(guest):
     """A function that has series_on_guest.py do something in the guest."""
     # Many rounds under a kernel that checks its locks take minutes where the machine has other work, too.
-    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=900))
+    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=3600))
 
 
 @pytest.fixture(scope="module", name="name")

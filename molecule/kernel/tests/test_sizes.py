@@ -32,7 +32,7 @@ def opened(open_guest):
 
 @pytest.fixture(scope="module", name="ask")
 def asker(guest):
-    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=900))
+    return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=3600))
 
 
 def boot(guest, *parameters):

@@ -56,7 +56,7 @@ def the_kernels(tmp_path_factory):
 def roll_out(controller, directory):
     """A function that runs the playbook to its end."""
     def run(playbook="rollout", **variables):
-        return controller.play("memlab.testbed." + playbook, seconds=900, rollout_directory=str(directory), **dict(SETTINGS, **variables))
+        return controller.play("memlab.testbed." + playbook, seconds=3600, rollout_directory=str(directory), **dict(SETTINGS, **variables))
     return run
 
 
@@ -156,7 +156,7 @@ def test_a_controller_killed_in_the_middle_of_a_wave_is_resumed(controller, roll
     assert done.code == 0, done.output
     variables = json.dumps(dict(SETTINGS, rollout_directory=str(directory), **wanted(kernels)))
     process = controller.start("ansible-playbook", "-i", os.environ["MEMLAB_TESTBED"], "memlab.testbed.rollout", "-e", variables)
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 1800
     while "devices" not in [entry.get("step") for entry in events(directory, "node3")]:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
         time.sleep(0.2)

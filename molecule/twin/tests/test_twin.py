@@ -30,11 +30,12 @@ def make_place(tmp_path_factory):
 @pytest.fixture(name="rehearsal", scope="module")
 def rehearse(controller, place):
     """What `ansible-playbook memlab.testbed.rehearse` said; the twin goes on running until the end of this module."""
-    done = controller.play("memlab.testbed.rehearse", seconds=900, rehearse_testbed=NAME, rehearse_directory=str(place),
-                           rehearse_capture_directory=str(place / "captures"), capture_directory=str(place / "captures"), rehearse_keep=True)
-    yield done
-    if (place / "twins.qemu.yml").exists():
-        controller.play("memlab.testbed.testbed_down", inventory=place / "twins.qemu.yml")
+    try:
+        yield controller.play("memlab.testbed.rehearse", seconds=3600, rehearse_testbed=NAME, rehearse_directory=str(place),
+                              rehearse_capture_directory=str(place / "captures"), capture_directory=str(place / "captures"), rehearse_keep=True)
+    finally:
+        if (place / "twins.qemu.yml").exists():
+            controller.play("memlab.testbed.testbed_down", inventory=place / "twins.qemu.yml")
 
 
 @pytest.fixture(name="twin", scope="module")
