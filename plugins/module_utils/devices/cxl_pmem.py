@@ -34,6 +34,11 @@ def nvdimm_region(host, region):
     return None
 
 
+def settle(host, region):
+    """Wait until a new :class:`NvdimmRegion` has its namespaces: it has its driver before that (drivers/nvdimm/bus.c:wait_probe_show, 6.1 to 7.3)."""
+    host.read(host.resolve("%s/%s" % (BUS, region.name)).rpartition("/")[0] + "/wait_probe")
+
+
 def namespaces(host, region):
     """The namespaces of a :class:`NvdimmRegion`; the kernel's seed for the next one has no size and is not among them."""
     found = []

@@ -290,7 +290,7 @@ def make(host, placed):
             raise _explain(host, wanted, exc)
         # the kernel makes either from a work queue or a probe: it need not be there when the tool returns
         if wanted.mode == "pmem":
-            host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), "NVDIMM region of the region of %s" % who)
+            cxl_pmem.settle(host, host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), "NVDIMM region of the region of %s" % who))
         else:
             host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % who)
     except (TestbedError, signals.Interrupt) as exc:
@@ -341,7 +341,7 @@ def _region_with_dax(host, wanted):
 def _nvdimm_region_up(host, inventory, wanted):
     region = _region_or_none(inventory, wanted)
     found = cxl_pmem.nvdimm_region(host, region) if _set_up(region) else None
-    return found is not None and found.enabled
+    return found if found is not None and found.enabled else None
 
 
 def _set_up(region):

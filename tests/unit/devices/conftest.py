@@ -289,6 +289,7 @@ class Kernel(Host):
     def _add_nvdimm_region(self, place, number, start, size):
         """Its number is not that of the CXL region: each bus counts for itself."""
         nd = "%s/nvdimm-bridge0/ndbus0/region%d" % (ROOT0, number + 7)
+        self.put(os.path.dirname(nd) + "/wait_probe", "1")
         for name, text in (("resource", "%#x" % start), ("size", str(size)), ("available_size", str(size))):
             self.put("%s/%s" % (nd, name), text)
         self.put("%s/namespace%d.0/size" % (nd, number + 7), "0")

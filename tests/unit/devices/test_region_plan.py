@@ -223,6 +223,18 @@ def test_pmem_needs_no_kmem_and_leaves_the_policies_alone(bridges):
     assert [line for line in bridges.log if "modprobe" in line][:2] == ["modprobe -q cxl_pmem", "modprobe -q nd_pmem"]
 
 
+def test_the_namespaces_of_a_new_region_are_waited_for(bridges, monkeypatch):
+    """The labels on the device say what there is; whoever reads wait_probe goes on when the kernel has made it."""
+    real = bridges.read
+
+    def read(name):
+        if name.endswith("/ndbus0/wait_probe"):
+            bridges.put_namespace("store")
+        return real(name)
+    monkeypatch.setattr(bridges, "read", read)
+    assert [entry["name"] for entry in regions.apply(bridges, [PMEM])[1][0]["namespaces"]] == ["store"]
+
+
 def test_a_region_with_a_namespace_stays_unless_it_may_be_lost(bridges):
     regions.apply(bridges, [PMEM])
     bridges.put_namespace("store")
