@@ -39,7 +39,7 @@ def settle(beds):
     """Wait until no module works on a guest any more: an interrupted one ends what it started after ansible-playbook has gone."""
     for bed in beds:
         for guest in bed.guests.values():
-            with lifecycle.alone(Machine(bed.name, guest), patience=60):
+            with lifecycle.alone(Machine(bed.name, guest), patience=300):
                 pass
 
 

@@ -26,32 +26,44 @@ BIN = os.path.dirname(sys.executable)
 @pytest.fixture(name="ssh")
 def own_sshd(tmp_path):
     """An sshd of the test's own on 127.0.0.1, with keys of its own; the words of the ssh command that reaches it."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
     directory = tmp_path / "sshd"
     directory.mkdir(mode=0o700)
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
     shutil.copy(directory / "user.pub", directory / "authorized")
+    # Its directory for privilege separation, which the system's own service would make.
+    os.makedirs("/run/sshd", exist_ok=True)
+    server, words = started(directory)
+    try:
+        deadline = time.monotonic() + 120
+        while subprocess.run(words + ["true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False).returncode:
+            ended = server.poll() is not None
+            if ended or time.monotonic() > deadline:
+                server.terminate()
+                said = server.communicate()[1]
+                assert ended and "Address already in use" in said, said
+                # somebody else was given the port meanwhile
+                server, words = started(directory)
+        yield words
+    finally:
+        with server:
+            server.terminate()
+
+
+def started(directory):
+    """An sshd on a port that was free a moment ago, and the words of the ssh command that reaches it."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
     (directory / "known").write_text("[127.0.0.1]:%d %s" % (port, (directory / "host.pub").read_text()))
     lines = ["Port %d" % port, "ListenAddress 127.0.0.1", "HostKey %s" % (directory / "host"), "AuthorizedKeysFile %s" % (directory / "authorized"),
              "PidFile none", "StrictModes no", "UsePAM no", "PasswordAuthentication no"]
     (directory / "config").write_text("\n".join(lines) + "\n")
-    # Its directory for privilege separation, which the system's own service would make.
-    os.makedirs("/run/sshd", exist_ok=True)
     program = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
     server = subprocess.Popen([program, "-D", "-e", "-f", str(directory / "config")], stderr=subprocess.PIPE, text=True)
     words = ["ssh", "-F", "none", "-p", str(port), "-i", str(directory / "user"), "-o", "UserKnownHostsFile=%s" % (directory / "known"), "-o", "BatchMode=yes",
              "-o", "IdentitiesOnly=yes", "%s@127.0.0.1" % getpass.getuser()]
-    try:
-        deadline = time.monotonic() + 30
-        while subprocess.run(words + ["true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False).returncode:
-            assert server.poll() is None and time.monotonic() < deadline, server.stderr.read()
-        yield words
-    finally:
-        server.terminate()
-        server.communicate()
+    return server, words
 
 
 @pytest.fixture(name="sharded")
@@ -93,15 +105,15 @@ def test_a_lost_worker_is_what_its_hosts_are(sharded):
 
 def test_workers_that_outlive_their_controller_are_waited_for(sharded):
     made, workers = sharded(2, rollout_waves=["100%"], rollout_canaries=0)
-    made.write("host0001", "faults", {"devices": 20})
+    made.write("host0001", "faults", {"devices": 90})
     with made.start("rollout", **workers) as run:
-        Host().wait_until(lambda: made.machine("host0001")["log"] or run.poll() is not None, "host0001 at work", 120, 0.2)
+        Host().wait_until(lambda: made.machine("host0001")["log"] or run.poll() is not None, "host0001 at work", 300, 0.2)
         assert run.poll() is None
         run.kill()
     code, output = made.play("rollout", **workers)
     assert code == 2 and "workers of an earlier run are still at work on its hosts" in output and "Traceback" not in output, output
     # Its workers finish what they had begun, and the next run finds it done.
-    Host().wait_until(lambda: not list(made.directory.glob("cache/rollouts/simulated/shards/*/processes.json")), "the workers' end", 120, 0.2)
+    Host().wait_until(lambda: not list(made.directory.glob("cache/rollouts/simulated/shards/*/processes.json")), "the workers' end", 300, 0.2)
     code, output = made.play("rollout", **workers)
     assert code == 0, output
     assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["verified"] * 2

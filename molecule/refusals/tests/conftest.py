@@ -36,7 +36,7 @@ class Lab:
     def down(self):
         return self.controller.play("memlab.testbed.testbed_down", self.file)
 
-    def at_rest(self, seconds=60):
+    def at_rest(self, seconds=300):
         """Wait until no module works on the guest: an interrupted one cleans up after its ansible-playbook has gone."""
         declared = testbed_file.load(str(self.file))
         with lifecycle.alone(Machine(self.name, declared.guests["small"]), patience=seconds):
@@ -54,7 +54,7 @@ class Lab:
                 found.append(int(path.parent.name))
         return found
 
-    def wait_for_qemu(self, running, seconds=60):
+    def wait_for_qemu(self, running, seconds=300):
         """Until the guest's QEMU is there, of a run that is under way."""
         deadline = time.monotonic() + seconds
         while not self.processes():

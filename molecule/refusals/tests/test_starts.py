@@ -54,7 +54,8 @@ def test_an_interrupted_start_leaves_no_guest_and_the_next_one_works_alone(lab, 
 
     second = bed.start_up()
     bed.wait_for_qemu(second)
-    bed.up().refusal("guest small of testbed molecule-interrupted is being worked on by another run")
+    other = controller.module("localhost", "qemu_guest", testbed_file=str(bed.file), name="small")
+    other.refusal("guest small of testbed molecule-interrupted is being worked on by another run")
     done = controller.finish(second)
     assert done.code == 0, done.output
     assert len(bed.processes()) == 1

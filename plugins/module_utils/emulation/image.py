@@ -148,7 +148,7 @@ def ensure(host, wanted, kernel_file=None):
         return False, place, found
     try:
         os.makedirs(images_directory(), exist_ok=True)
-        with locks.held(place + ".lock", "the image %s" % os.path.basename(place), patience=600):
+        with locks.held(place + ".lock", "the image %s" % os.path.basename(place), patience=3600):
             found = manifest(place)
             if found is not None:
                 return False, place, found

@@ -155,8 +155,8 @@ def test_a_block_that_never_ends(bound):
 
 def test_the_clock_is_per_block(bound):
     for block in range(338, 342):
-        bound.hooks[STATE % block] = lambda: time.sleep(0.1)
-    assert stepwise.apply(bound, [device(state="offline")], manner=stepwise.Manner(0.3))[1][0]["online"] == 0
+        bound.hooks[STATE % block] = lambda: time.sleep(0.6)
+    assert stepwise.apply(bound, [device(state="offline")], manner=stepwise.Manner(2.0))[1][0]["online"] == 0
 
 
 def blocks(states):

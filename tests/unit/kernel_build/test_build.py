@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 
 import pytest
 
@@ -161,10 +160,10 @@ def test_interrupted_and_resumed(wanted, cache, tmp_path, collection, number):
     environment = dict(os.environ, SLOW="case $* in b) sleep 987;; esac;", PYTHONPATH=str(collection / ".venv/collections"))
     running = subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(wanted), str(progress)], env=environment, stdout=subprocess.PIPE, text=True)
     try:
-        Host().wait_until(lambda: list(cache.glob("kernel_build/bases/*/objects/*/a.o")), "the first object")
-        time.sleep(0.3)
+        Host().wait_until(lambda: list(cache.glob("kernel_build/bases/*/objects/*/a.o")), "the first object", 300)
+        Host().wait_until(lambda: subprocess.run(["pgrep", "-f", "^sleep 987$"], stdout=subprocess.DEVNULL, check=False).returncode == 0, "the second object", 60)
         running.send_signal(number)
-        said = running.communicate(timeout=30)[0]
+        said = running.communicate(timeout=120)[0]
     finally:
         running.kill()
     assert "interrupted by %s" % number.name in said
