@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 # What a guest needs to boot from its disk, to be reached, and to be guarded.
 NEEDED = (
@@ -77,6 +78,16 @@ def unpack(directory, kernel, backport):
     return name[len("linux-image-"):]
 
 
+def unpack_at_last(directory, kernel, backport):
+    """As :func:`unpack`. What fails while an ``apt-get update`` of somebody else's replaces apt's lists is done again."""
+    for pause in (5, 10, 20, 40, 80):
+        try:
+            return unpack(directory, kernel, backport)
+        except (StopIteration, subprocess.CalledProcessError):
+            time.sleep(pause)
+    return unpack(directory, kernel, backport)
+
+
 def put(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="ascii")
@@ -115,7 +126,7 @@ def main():
         wanted = those.intersection(names)
         with tempfile.TemporaryDirectory(dir=target) as temporary:
             source = pathlib.Path(temporary)
-            real = unpack(source, kernel, backport) if wanted else None
+            real = unpack_at_last(source, kernel, backport) if wanted else None
             for name in wanted:
                 releases[name] = "%s-%s" % (real.partition("-rt")[0], name) if name in FAULTS else real
                 package(source / "all", real, releases[name], FAULTS.get(name), target / (name + ".deb"))
