@@ -161,7 +161,8 @@ def test_interrupted_and_resumed(wanted, cache, tmp_path, collection, number):
     running = subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(wanted), str(progress)], env=environment, stdout=subprocess.PIPE, text=True)
     try:
         Host().wait_until(lambda: list(cache.glob("kernel_build/bases/*/objects/*/a.o")), "the first object", 300)
-        Host().wait_until(lambda: subprocess.run(["pgrep", "-f", "^sleep 987$"], stdout=subprocess.DEVNULL, check=False).returncode == 0, "the second object", 60)
+        second = ["pgrep", "-f", "^sleep 987$"]
+        Host().wait_until(lambda: subprocess.run(second, stdout=subprocess.DEVNULL, check=False).returncode == 0, "the second object", 300)
         running.send_signal(number)
         said = running.communicate(timeout=120)[0]
     finally:
