@@ -161,7 +161,8 @@ class _Device(object):
 
     def statements(self):
         found = [self._mode()]
-        if self._desired.size is not None and not self._desired.parts:
+        # A namespace's metadata takes some of a region of persistent memory.
+        if self._desired.size is not None and self._desired.type == "ram" and not self._desired.parts:
             found.append(self._size())
         if self._wanted_mode != "system-ram":
             return found

@@ -263,6 +263,14 @@ def test_a_namespace_in_another_mode(gathered):
     assert failed(facts, [{"nvdimms": ["0x1"], "namespace": {"name": "ram", "mode": "fsdax"}}]) == []
 
 
+def test_a_namespace_is_smaller_than_its_region_of_declared_size(gathered):
+    """As 512 MiB of persistent CXL memory, of which 502 MiB are left."""
+    facts = with_namespace(gathered())
+    facts["devices"][0]["size"] = 502 << 20
+    declared = {key: value for key, value in NAMESPACE.items() if key != "nvdimms"}
+    assert failed(facts, [dict(declared, memory_devices=["0x1"], type="pmem", size="512M")]) == []
+
+
 def test_a_device_that_is_to_be_no_memory(gathered):
     facts = gathered()
     facts["devices"][0].update(mode="devdax")
