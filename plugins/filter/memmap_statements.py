@@ -12,7 +12,8 @@ author:
   - memlab.testbed contributors (@memlab)
 description:
   - Makes a list of statements about a host, each with what was wanted, what was found, and whether it holds.
-  - Statements about a device are that it has one dax device, its mode, its size, what its knob asks for, that all of it was added, how many blocks
+  - Statements about a device are size, granularity and root decoder of its region, mode, memmap, size, alignment and sector size of its namespace, each where
+    it is declared; that it has one dax device, or one for each part; its mode, its size, what its knob asks for, that all of it was added, how many blocks
     are online, their zone, where their memmap lies, and that this is proven. One about the host is that the proofs agree.
   - Where the memmap lies is never concluded from the knob. What no proof speaks of does not hold.
   - Missing facts, a mistake in O(devices) and a wrong expression are statements that do not hold, too. Without facts nothing else is said.

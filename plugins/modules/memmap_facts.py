@@ -282,6 +282,13 @@ ansible_facts:
               description: Physical address at which the soft-reserved range begins that it is on, or none.
               returned: success
               type: int
+        regions:
+          description: >-
+            CXL regions, with C(name) (the kernel's), C(type) (V(ram) or V(pmem)), C(start) (none where only root may know), C(size), C(ways), C(granularity),
+            C(root_decoder), and C(memory_devices) as in RV(ansible_facts.memmap.devices[].memory_devices).
+          returned: success
+          type: list
+          elements: dict
         namespaces:
           description: >-
             Namespaces of NVDIMM and CXL persistent memory, with C(name) (the kernel's), C(label) (the name in its label), C(region) (C(nvdimms), handles, and

@@ -56,9 +56,7 @@ def origins(host, devices):
     for region in cxl.regions(host):
         for name in region.dax:
             if name in found:
-                members = [memory[member] for member in region.members if member in memory]
-                found[name].update(region=region.name, memory_devices=[
-                    {"name": member.name, "serial": member.serial, "pci": member.pci} for member in members])
+                found[name].update(region=region.name, memory_devices=_members(region, memory))
     namespaces = {entry["dax"]: entry for entry in read_namespaces(host) if entry["dax"]}
     for device in devices:
         # An NVDIMM's dax device is the child of a device of the same kind on the nd bus, which holds the namespace.
@@ -67,6 +65,19 @@ def origins(host, devices):
             entry = namespaces[parent[0]]
             found[device.name]["namespace"] = {"name": entry["name"], "label": entry["label"], "uuid": entry["uuid"]}
     return found
+
+
+def read_regions(host):
+    """The fact ``regions``: the CXL regions. What the kernel does not tell is ``None``."""
+    memory = {device.name: device for device in cxl.memory_devices(host)}
+    return [{"name": region.name, "type": region.mode, "start": region.start, "size": region.size or None, "ways": region.ways or None,
+             "granularity": region.granularity or None, "root_decoder": region.decoder, "memory_devices": _members(region, memory)}
+            for region in cxl.regions(host)]
+
+
+def _members(region, memory):
+    """A region's memory devices in order of position. :arg memory: all of the machine, by name."""
+    return [{"name": member.name, "serial": member.serial, "pci": member.pci} for name in region.members for member in [memory.get(name)] if member]
 
 
 def _soft_reserved(devices):

@@ -60,6 +60,7 @@ def _collect(host, gather, proofs):
         "kernel": kernel.describe(host, geometry),
         "ranges": ranges,
         "devices": _devices(host, dax, ranges, size),
+        "regions": devices.read_regions(host),
         "namespaces": devices.read_namespaces(host),
         "nodes": _nodes(host, blocks, nodes),
         "proofs": evidence.available,

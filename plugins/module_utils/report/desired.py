@@ -20,6 +20,11 @@ def dax_devices(facts, entry):
     return sorted(found, key=lambda device: [part["start"] for part in device["ranges"] or ()])
 
 
+def region(facts, entry):
+    """The entry of the fact ``regions`` that is made of the declared memory devices, or ``None``."""
+    return next((found for found in facts["regions"] if found["type"] == entry.type and _made_of(found["memory_devices"], entry.identities)), None)
+
+
 def _made_of(members, identities):
     """Exactly these memory devices, in this order."""
     return len(members) == len(identities) and all(member.get("pci" if isinstance(wanted, str) else "serial") == wanted

@@ -17,7 +17,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.online impor
 from ansible_collections.memlab.testbed.plugins.module_utils.report import desired as desired_state
 from ansible_collections.memlab.testbed.plugins.module_utils.report import in_dram, words
 from ansible_collections.memlab.testbed.plugins.module_utils.report.query import compile_expression, query
-from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
+from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 # Proofs that look at each block itself; zone accounting sees a node's sums.
 STRONG = ("page_tables", "page_flags")
@@ -73,8 +73,8 @@ def _mistake(statement, exc):
 
 
 def _declared(facts, entry):
-    """The statements about one declared memory device: its namespace, then its dax device or those that it is divided in."""
-    found = _namespace(facts, entry) if entry.namespace else []
+    """The statements about one declared memory device: its region and namespace, then its dax device or those that it is divided in."""
+    found = _region(facts, entry) + (_namespace(facts, entry) if entry.namespace else [])
     if not entry.mode and not entry.parts:
         return found
     matching = desired_state.dax_devices(facts, entry)
@@ -83,13 +83,18 @@ def _declared(facts, entry):
     if len(matching) != wanted:
         return found
     memory = []
-    for device, part in zip(matching, entry.parts or [{"mode": entry.mode, "memmap": entry.memmap}]):
-        found += _Device(facts, entry, device, part["mode"], part.get("memmap")).statements()
+    for device, part in zip(matching, entry.parts or [_undivided(entry)]):
+        found += _Device(facts, entry, device, part).statements()
         if part["mode"] == device["mode"] == "system-ram":
             memory.append(device)
     if memory and entry.parts:
         found.append(_online(facts, entry, _called(entry), memory))
     return found
+
+
+def _undivided(entry):
+    # A namespace's metadata takes some of a region of persistent memory.
+    return {"mode": entry.mode, "memmap": entry.memmap, "size": entry.size if entry.type == "ram" and entry.size is not None else "all"}
 
 
 def _online(facts, entry, who, devices):
@@ -116,23 +121,37 @@ def _exist(facts, entry, matching, wanted):
     return _statement(entry, who, blocks, "dax device" if wanted == 1 else "dax devices", "one" if wanted == 1 else str(wanted), found, len(names) == wanted)
 
 
+def _region(facts, entry):
+    """The statements about a declared CXL region itself. An undivided one of volatile memory is as large as its dax device."""
+    wanted = {"size": entry.size if entry.parts or entry.namespace else None, "root_decoder": entry.asked.get("root_decoder"),
+              "granularity": parse_size(entry.asked["granularity"]) if "granularity" in entry.asked else None}
+    region = desired_state.region(facts, entry) or {}
+    who = "%s%s" % (_called(entry), " (%s)" % region["name"] if region else "")
+    return [_value(entry, who, "%s of the region" % key, value, region.get(key)) for key, value in sorted(wanted.items()) if value is not None]
+
+
+def _value(entry, who, statement, wanted, found):
+    """The statement about a number of bytes or a word."""
+    def say(value):
+        return "unknown" if value is None else format_size(value) if isinstance(value, int) else value
+    return _statement(entry, who, (), statement, say(wanted), say(found), found == wanted)
+
+
 def _namespace(facts, entry):
     """The statements about a declared namespace itself."""
     matching, asked = desired_state.namespaces(facts, entry), entry.namespace
-
-    def say(statement, wanted, found, ok):
-        return _statement(entry, "%s%s" % (_called(entry), " (%s)" % matching[0]["name"] if len(matching) == 1 else ""), (), statement, wanted, found, ok)
-
+    who = "%s%s" % (_called(entry), " (%s)" % matching[0]["name"] if len(matching) == 1 else "")
     there = ["%s %s" % (namespace["name"], namespace.get("label") or namespace["uuid"] or "without a name") for namespace in facts["namespaces"]]
-    found = [say("namespace", "one", ", ".join(namespace["name"] for namespace in matching) or "none (the host has %s)" % (", ".join(there) or "none at all"),
-                 len(matching) == 1)]
+    found = [_statement(entry, who, (), "namespace", "one", ", ".join(namespace["name"] for namespace in matching) or
+                        "none (the host has %s)" % (", ".join(there) or "none at all"), len(matching) == 1)]
     if len(matching) != 1:
         return found
     (namespace,) = matching
-    found.append(say("mode of the namespace", asked["mode"], namespace["mode"] or "unknown", namespace["mode"] == asked["mode"]))
+    found.append(_value(entry, who, "mode of the namespace", asked["mode"], namespace["mode"]))
     if "map" in asked:
-        found.append(say("memmap of the namespace", asked["map"], namespace["map"], namespace["map"] == asked["map"]))
-    return found
+        found.append(_value(entry, who, "memmap of the namespace", asked["map"], namespace["map"]))
+    return found + [_value(entry, who, "%s of the namespace" % key, parse_size(asked[key]), namespace[key]) for key in ("size", "align", "sector_size")
+                    if str(asked.get(key, "all")).lower() != "all"]
 
 
 def _called(entry):
@@ -150,19 +169,19 @@ def _statement(entry, who, ranges, statement, wanted, found, ok):
 class _Device(object):
     """The statements about one dax device of a declared memory device."""
 
-    def __init__(self, facts, desired, device, mode, memmap):
+    def __init__(self, facts, desired, device, part):
         self._facts = facts
         self._desired = desired
         self._device = device
-        self._wanted_mode = mode
-        self._memmap = memmap
+        self._wanted_mode = part["mode"]
+        self._memmap = part.get("memmap")
+        self._wanted_size = None if str(part["size"]).lower() == "all" else parse_size(part["size"])
         self._who = "%s (%s)" % (_called(desired), device["name"])
         self._ranges = [entry for entry in facts["ranges"] if entry["device"] == device["name"]]
 
     def statements(self):
         found = [self._mode()]
-        # A namespace's metadata takes some of a region of persistent memory.
-        if self._desired.size is not None and self._desired.type == "ram" and not self._desired.parts:
+        if self._wanted_size is not None:
             found.append(self._size())
         if self._wanted_mode != "system-ram":
             return found
@@ -183,7 +202,7 @@ class _Device(object):
 
     def _size(self):
         size = self._device["size"]
-        return self._say("size", format_size(self._desired.size), "unknown" if size is None else format_size(size), size == self._desired.size)
+        return self._say("size", format_size(self._wanted_size), "unknown" if size is None else format_size(size), size == self._wanted_size)
 
     def _intent(self):
         intent, wanted = self._device["intent"], self._memmap

@@ -135,6 +135,17 @@ def test_a_kernel_before_the_knob(captured):
     assert device(found, "dax2.0")["memmap_devices"] == {}
 
 
+def test_regions(captured):
+    found = gather(captured, "device-6.12")["regions"]
+    assert found == [
+        {"name": "region0", "type": "ram", "start": 0xa90000000, "size": 1 << 30, "ways": 1, "granularity": 256, "root_decoder": "decoder0.0",
+         "memory_devices": [{"name": "mem1", "serial": 1, "pci": "0000:0d:00.0"}]},
+        {"name": "region1", "type": "ram", "start": 0xb90000000, "size": 512 << 20, "ways": 1, "granularity": 256, "root_decoder": "decoder0.1",
+         "memory_devices": [{"name": "mem0", "serial": 2, "pci": "0000:41:00.0"}]}]
+    (begun,) = gather(captured, "half_made-6.12")["regions"]
+    assert (begun["start"] is None) is (begun["size"] is None) and begun["memory_devices"] == []
+
+
 def test_namespaces_in_the_words_of_ndctl(captured):
     found = gather(captured, "nvdimm-6.12")["namespaces"]
     assert [(entry["name"], entry["mode"], entry["map"], entry["size"], entry["overhead_bytes"], entry["dax"]) for entry in found] == [

@@ -237,7 +237,8 @@ def test_mistakes_in_the_inventory(gathered, entries, words):
 
 def with_namespace(facts, **changes):
     """The first device as one of a namespace."""
-    facts["namespaces"] = [dict({"name": "namespace1.0", "label": "ram", "label_uuid": "u1", "uuid": "u2", "mode": "devdax", "map": "mem"}, **changes)]
+    facts["namespaces"] = [dict({"name": "namespace1.0", "label": "ram", "label_uuid": "u1", "uuid": "u2", "mode": "devdax", "map": "mem",
+                                 "size": 512 << 20, "align": 2 << 20, "sector_size": None}, **changes)]
     facts["devices"][0].update(region=None, memory_devices=[], namespace={"name": "namespace1.0", "label": "ram", "uuid": "u2"})
     return facts
 
@@ -263,12 +264,60 @@ def test_a_namespace_in_another_mode(gathered):
     assert failed(facts, [{"nvdimms": ["0x1"], "namespace": {"name": "ram", "mode": "fsdax"}}]) == []
 
 
-def test_a_namespace_is_smaller_than_its_region_of_declared_size(gathered):
+def test_a_namespace_of_another_size_alignment_or_sector_size(gathered):
+    facts = with_namespace(gathered(), size=512 << 20, align=2 << 20, sector_size=512)
+    asked = {"name": "ram", "mode": "devdax"}
+    assert failed(facts, [dict(NAMESPACE, namespace=dict(asked, size="512M", align="2M"))]) == []
+    assert failed(facts, [dict(NAMESPACE, namespace=dict(asked, size="all"))]) == []
+    assert failed(facts, [dict(NAMESPACE, namespace=dict(asked, size="1G", align="1G"))]) == [
+        "namespace ram (namespace1.0): size of the namespace: wanted 1G, found 512M",
+        "namespace ram (namespace1.0): align of the namespace: wanted 1G, found 2M"]
+    facts["namespaces"][0].update(mode="fsdax", align=None)
+    assert failed(facts, [{"nvdimms": ["0x1"], "namespace": {"name": "ram", "mode": "fsdax", "sector_size": 4096, "align": "2M"}}]) == [
+        "namespace ram (namespace1.0): align of the namespace: wanted 2M, found unknown",
+        "namespace ram (namespace1.0): sector_size of the namespace: wanted 4K, found 512"]
+
+
+REGION = {"name": "region1", "type": "ram", "start": 4 << 30, "size": 1 << 30, "ways": 1, "granularity": 256, "root_decoder": "decoder0.0",
+          "memory_devices": [{"name": "mem0", "serial": 1, "pci": "0000:01:00.0"}]}
+
+
+def test_a_region_of_another_granularity_or_root_decoder(gathered, declared):
+    facts = dict(gathered(), regions=[REGION])
+    assert failed(facts, [dict(declared[0], granularity=256, root_decoder="decoder0.0", size="512M")]) == []
+    wanted = dict(declared[0], granularity="1K", root_decoder="decoder0.1")
+    assert failed(facts, [wanted]) == ["memory device 0x1 (region1): granularity of the region: wanted 1K, found 256",
+                                       "memory device 0x1 (region1): root_decoder of the region: wanted decoder0.1, found decoder0.0"]
+    # one of another kind, or of more devices, is not it
+    for other in (dict(REGION, type="pmem"), dict(REGION, memory_devices=REGION["memory_devices"] * 2)):
+        assert failed(dict(facts, regions=[other]), [wanted])[0] == "memory device 0x1: granularity of the region: wanted 1K, found unknown"
+
+
+def test_the_size_of_a_region_whose_namespace_has_less(gathered):
     """As 512 MiB of persistent CXL memory, of which 502 MiB are left."""
-    facts = with_namespace(gathered())
+    facts = with_namespace(dict(gathered(), regions=[dict(REGION, type="pmem", size=512 << 20)]))
     facts["devices"][0]["size"] = 502 << 20
-    declared = {key: value for key, value in NAMESPACE.items() if key != "nvdimms"}
-    assert failed(facts, [dict(declared, memory_devices=["0x1"], type="pmem", size="512M")]) == []
+    declared = {key: value for key, value in dict(NAMESPACE, memory_devices=["0x1"], type="pmem", size="512M").items() if key != "nvdimms"}
+    assert failed(facts, [declared]) == []
+    assert failed(facts, [dict(declared, size="1G")]) == ["namespace ram (region1): size of the region: wanted 1G, found 512M"]
+
+
+def test_the_size_of_a_divided_region(gathered):
+    facts = dict(gathered(), regions=[REGION])
+    for device in facts["devices"]:
+        device["memory_devices"] = REGION["memory_devices"]
+    parts = [{"size": "512M", "memmap": "device"}, {"size": "all", "memmap": "dram"}]
+    assert failed(facts, [{"serial": "0x1", "size": "1G", "parts": parts}]) == []
+    assert failed(facts, [{"serial": "0x1", "size": "2G", "parts": parts}]) == ["memory device 0x1 (region1): size of the region: wanted 2G, found 1G"]
+
+
+def test_parts_of_other_sizes(gathered):
+    facts = gathered()
+    for device in facts["devices"]:
+        device["memory_devices"] = REGION["memory_devices"]
+    parts = [{"size": "256M", "memmap": "device"}, {"size": "768M", "memmap": "dram"}]
+    assert failed(facts, [{"serial": "0x1", "parts": parts}]) == ["memory device 0x1 (dax0.0), blocks 32-35: size: wanted 256M, found 512M",
+                                                                 "memory device 0x1 (dax1.0), blocks 64-67: size: wanted 768M, found 512M"]
 
 
 def test_a_device_that_is_to_be_no_memory(gathered):
