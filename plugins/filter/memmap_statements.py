@@ -50,7 +50,8 @@ RETURN = r"""
 _value:
   description:
     - The statements, each with C(device) (its serial number or PCI address, none for the whole host), C(statement), C(wanted), C(found), C(ok)
-      and C(message), a line that names the device and the blocks.
+      and C(message), a line that names the device and the blocks. One about a device has C(about), the kernel's names of what it is about, C(blocks), the first
+      and the last of each run of memory blocks that it is about, and C(known), false where it does not hold because nothing can be said, too.
   type: list
   elements: dict
 """

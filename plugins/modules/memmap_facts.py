@@ -235,7 +235,8 @@ ansible_facts:
               type: list
               elements: dict
             blocks:
-              description: How many blocks are C(online) and C(offline), and how many C(absent) although the device has room for them.
+              description: >-
+                How many blocks are C(online) and C(offline), and how many C(absent) although the device has room for them. None where only root may know.
               returned: success
               type: dict
             zones:

@@ -193,15 +193,16 @@ def _devices(host, dax, ranges, size):
     found = []
     for device in dax:
         own = [entry for entry in ranges if entry["device"] == device.name]
+        hidden = device.driver == "kmem" and device.ranges is None  # which blocks are its own, only root may know
         wanted = sum(len(blocks_of_range(start, length, size)) for start, length in device.ranges or ()) if device.driver == "kmem" else 0
         present = sum(entry["blocks"] for entry in own)
         online = sum(entry["blocks"] for entry in own if entry["state"] in ONLINE)
         entry = {"name": device.name, "mode": devices.MODES.get(device.driver), "driver": device.driver, "intent": device.intent,
                  "target_node": device.target_node, "size": device.size,
                  "ranges": None if device.ranges is None else _listed(device.ranges),
-                 "blocks": {"online": online, "offline": present - online, "absent": wanted - present},
+                 "blocks": None if hidden else {"online": online, "offline": present - online, "absent": wanted - present},
                  "zones": sorted({entry["zone"] for entry in own if entry["zone"]}),
-                 "placement": _together({entry["placement"] for entry in own}),
+                 "placement": page_tables.UNKNOWN if hidden else _together({entry["placement"] for entry in own}),
                  "memmap_bytes": sum(entry["memmap_bytes"] for entry in own),
                  "memmap_nodes": _sum(entry["memmap_nodes"] for entry in own),
                  "memmap_devices": _sum(entry["memmap_devices"] for entry in own),

@@ -51,8 +51,7 @@ def _host(facts, entries):
 
 
 def _device(device, entry, part):
-    blocks = dict(device["blocks"])
-    blocks["total"] = sum(blocks.values())
+    blocks = device["blocks"] and dict(device["blocks"], total=sum(device["blocks"].values()))
     return {"device": words.identities(device), "name": device["name"], "size": device["size"], "mode": device["mode"], "region": device["region"],
             "namespace": device["namespace"], "blocks": blocks, "zones": sorted({zone_kind(zone) for zone in device["zones"]}),
             "node": device["target_node"], "memmap": _memmap(part, device), "wanted": _wanted(entry, part) if entry else None}

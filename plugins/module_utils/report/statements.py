@@ -24,12 +24,17 @@ STRONG = ("page_tables", "page_flags")
 
 MEANING = {"device": "each block self", "dram": "no page on a device's memory"}
 
+FOR_ROOT = "unknown: where the device is, only root may know"
+
 # Characters of what a failed expression returned.
 SHOWN = 160
 
 
 def statements(facts, entries, assertions=()):
     """List of dicts: ``device``, ``statement``, ``wanted``, ``found``, ``ok``, ``message``; ``device`` is ``None`` for what concerns the whole host.
+
+    What is said of a declared device has more, see :func:`declared`.
+
 
     :arg facts: the fact ``memmap``. :arg entries: the inventory's memory devices.
     :arg assertions: dicts of ``expression`` (JMESPath over the facts) and optionally ``message``.
@@ -41,7 +46,7 @@ def statements(facts, entries, assertions=()):
     found = []
     try:
         for entry in declaration.parse(entries):
-            found += _declared(facts, entry)
+            found += declared(facts, entry)
     except TestbedError as exc:
         found.append(_mistake("declared memory devices", exc))
     found += _agreement(facts)
@@ -72,8 +77,12 @@ def _mistake(statement, exc):
     return {"device": None, "statement": statement, "wanted": "valid", "found": str(exc), "ok": False, "message": str(exc)}
 
 
-def _declared(facts, entry):
-    """The statements about one declared memory device: its region and namespace, then its dax device or those that it is divided in."""
+def declared(facts, entry):
+    """The statements about one declared memory device: its region and namespace, then its dax device or those that it is divided in.
+
+    Each has ``about``, the kernel's names of what it is about, ``blocks``, first and last of each run of memory blocks that it is about, and ``known``, false
+    where it does not hold because nothing can be said.
+    """
     found = _region(facts, entry) + (_namespace(facts, entry) if entry.namespace else [])
     if not entry.mode and not entry.parts:
         return found
@@ -99,12 +108,14 @@ def _undivided(entry):
 
 def _online(facts, entry, who, devices):
     """How many blocks are online: of a divided device, what its parts have together, as memory_blocks counts."""
-    online, room = (sum(device["blocks"][state] for device in devices for state in states) for states in (("online",), ("online", "offline", "absent")))
     names = [device["name"] for device in devices]
 
-    def say(wanted, found, ok):
-        return _statement(entry, who, [part for part in facts["ranges"] if part["device"] in names], "blocks online", wanted, found, ok)
+    def say(wanted, found, ok, known=True):
+        return _statement(entry, who, [part for part in facts["ranges"] if part["device"] in names], "blocks online", wanted, found, ok, names, known)
 
+    if None in [device["blocks"] for device in devices]:
+        return say(entry.amount, FOR_ROOT, False, False)
+    online, room = (sum(device["blocks"][state] for device in devices for state in states) for states in (("online",), ("online", "offline", "absent")))
     try:
         wanted = parse_count(entry.amount, room, facts["kernel"]["block_size"], "amount")
     except TestbedError as exc:
@@ -118,7 +129,8 @@ def _exist(facts, entry, matching, wanted):
     found = ", ".join(names) or "none (the host has %s)" % (", ".join(others) or "no dax device at all")
     who = "%s%s" % (_called(entry), " (%s)" % names[0] if len(names) == 1 else "")
     blocks = [part for part in facts["ranges"] if len(names) == 1 and part["device"] == names[0]]
-    return _statement(entry, who, blocks, "dax device" if wanted == 1 else "dax devices", "one" if wanted == 1 else str(wanted), found, len(names) == wanted)
+    statement, number = ("dax device", "one") if wanted == 1 else ("dax devices", str(wanted))
+    return _statement(entry, who, blocks, statement, number, found, len(names) == wanted, names)
 
 
 def _region(facts, entry):
@@ -127,14 +139,15 @@ def _region(facts, entry):
               "granularity": parse_size(entry.asked["granularity"]) if "granularity" in entry.asked else None}
     region = desired_state.region(facts, entry) or {}
     who = "%s%s" % (_called(entry), " (%s)" % region["name"] if region else "")
-    return [_value(entry, who, "%s of the region" % key, value, region.get(key)) for key, value in sorted(wanted.items()) if value is not None]
+    about = [region["name"]] if region else []
+    return [_value(entry, who, "%s of the region" % key, value, region.get(key), about) for key, value in sorted(wanted.items()) if value is not None]
 
 
-def _value(entry, who, statement, wanted, found):
+def _value(entry, who, statement, wanted, found, about):
     """The statement about a number of bytes or a word."""
     def say(value):
         return "unknown" if value is None else format_size(value) if isinstance(value, int) else value
-    return _statement(entry, who, (), statement, say(wanted), say(found), found == wanted)
+    return _statement(entry, who, (), statement, say(wanted), say(found), found == wanted, about, found is not None)
 
 
 def _namespace(facts, entry):
@@ -143,15 +156,13 @@ def _namespace(facts, entry):
     who = "%s%s" % (_called(entry), " (%s)" % matching[0]["name"] if len(matching) == 1 else "")
     there = ["%s %s" % (namespace["name"], namespace.get("label") or namespace["uuid"] or "without a name") for namespace in facts["namespaces"]]
     found = [_statement(entry, who, (), "namespace", "one", ", ".join(namespace["name"] for namespace in matching) or
-                        "none (the host has %s)" % (", ".join(there) or "none at all"), len(matching) == 1)]
+                        "none (the host has %s)" % (", ".join(there) or "none at all"), len(matching) == 1, [namespace["name"] for namespace in matching])]
     if len(matching) != 1:
         return found
     (namespace,) = matching
-    found.append(_value(entry, who, "mode of the namespace", asked["mode"], namespace["mode"]))
-    if "map" in asked:
-        found.append(_value(entry, who, "memmap of the namespace", asked["map"], namespace["map"]))
-    return found + [_value(entry, who, "%s of the namespace" % key, parse_size(asked[key]), namespace[key]) for key in ("size", "align", "sector_size")
-                    if str(asked.get(key, "all")).lower() != "all"]
+    wanted = [("mode", asked["mode"], namespace["mode"])] + ([("memmap", asked["map"], namespace["map"])] if "map" in asked else [])
+    wanted += [(key, parse_size(asked[key]), namespace[key]) for key in ("size", "align", "sector_size") if str(asked.get(key, "all")).lower() != "all"]
+    return found + [_value(entry, who, "%s of the namespace" % key, value, is_, [namespace["name"]]) for key, value, is_ in wanted]
 
 
 def _called(entry):
@@ -160,10 +171,11 @@ def _called(entry):
     return "soft-reserved memory at %s" % entry.name if entry.soft_reserved is not None else "memory device %s" % entry.name
 
 
-def _statement(entry, who, ranges, statement, wanted, found, ok):
+def _statement(entry, who, ranges, statement, wanted, found, ok, about, known=True):
     blocks = ", " + _blocks(ranges) if ranges else ""
     message = "%s%s: %s: %s" % (who, blocks, statement, found if ok else "wanted %s, found %s" % (wanted, found))
-    return {"device": entry.name, "statement": statement, "wanted": wanted, "found": found, "ok": ok, "message": message}
+    return {"device": entry.name, "statement": statement, "wanted": wanted, "found": found, "ok": ok, "message": message, "about": list(about),
+            "blocks": [[part["first_block"], part["last_block"]] for part in ranges], "known": ok or known}
 
 
 class _Device(object):
@@ -192,9 +204,9 @@ class _Device(object):
             found += [self._capacity()] + online + [self._zone(), self._placement(), self._proof()]
         return found
 
-    def _say(self, statement, wanted, found, ok, ranges=None):
+    def _say(self, statement, wanted, found, ok, ranges=None, known=True):
         """:arg ranges: those it is about; by default all that the device has."""
-        return _statement(self._desired, self._who, self._ranges if ranges is None else ranges, statement, wanted, found, ok)
+        return _statement(self._desired, self._who, self._ranges if ranges is None else ranges, statement, wanted, found, ok, [self._device["name"]], known)
 
     def _mode(self):
         mode = self._device["mode"]
@@ -202,7 +214,8 @@ class _Device(object):
 
     def _size(self):
         size = self._device["size"]
-        return self._say("size", format_size(self._wanted_size), "unknown" if size is None else format_size(size), size == self._wanted_size)
+        return self._say("size", format_size(self._wanted_size), "unknown" if size is None else format_size(size), size == self._wanted_size,
+                         known=size is not None)
 
     def _intent(self):
         intent, wanted = self._device["intent"], self._memmap
@@ -213,21 +226,21 @@ class _Device(object):
 
     def _capacity(self):
         blocks = self._device["blocks"]
+        if blocks is None:
+            return self._say("capacity", "all of it as memory blocks", FOR_ROOT, False, known=False)
         present = blocks["online"] + blocks["offline"]
         room = present + blocks["absent"]
-        if self._device["ranges"] is None:
-            return self._say("capacity", "all of it as memory blocks", "unknown: where the device is, only root may know", False)
         return self._say("capacity", "%d blocks" % room if room else "at least one block", "%d blocks" % present, 0 < present == room)
 
     def _zone(self):
         online = [entry for entry in self._ranges if entry["state"] != "offline"]
         return self._each("zone", self._desired.zone, online, lambda entry: zone_kind(entry["zone"]) == self._desired.zone,
-                          lambda entry: zone_kind(entry["zone"]) or "none")
+                          lambda entry: zone_kind(entry["zone"]) or "none", known=lambda entry: entry["zone"] is not None)
 
     def _placement(self):
         fits = _hosts_itself if self._memmap == "device" else in_dram.holds
         wanted = "%s (%s)" % (self._memmap, MEANING[self._memmap])
-        found = self._each("memmap", wanted, self._ranges, fits, self._place, _with_bytes)
+        found = self._each("memmap", wanted, self._ranges, fits, self._place, _with_bytes, _is_placed)
         # The kernel falls back to ordinary memory without a word where it cannot do what the knob asks for.
         if not found["ok"] and self._memmap == "device" and self._facts["kernel"]["why_not"]:
             found["message"] += "; %s" % self._facts["kernel"]["why_not"]
@@ -248,10 +261,11 @@ class _Device(object):
         return self._each("proof", " or ".join(STRONG), known, lambda entry: any(name in entry["proofs"] for name in STRONG),
                           lambda entry: ", ".join(entry["proofs"]) or "none")
 
-    def _each(self, statement, wanted, ranges, fits, answer, more=None):
+    def _each(self, statement, wanted, ranges, fits, answer, more=None, known=bool):
         """One statement about every block: where it fails, about those blocks that differ, with alike ones together.
 
         :arg fits: whether a range is as wanted. :arg answer: what it is, in words. :arg more: words to add for several ranges of one answer.
+        :arg known: whether of a range that does not fit anything is known; by default of every one.
         """
         differing = [entry for entry in ranges if not fits(entry)]
         spoken = differing or ranges
@@ -261,7 +275,7 @@ class _Device(object):
         found = ["%s%s" % (text, more(group) if more else "") for text, group in groups.items()]
         if len(groups) > 1:
             found = ["%s (%s)" % (text, _blocks(group)) for text, group in zip(found, groups.values())]
-        return self._say(statement, wanted, "; ".join(found) or "no block", not differing, spoken)
+        return self._say(statement, wanted, "; ".join(found) or "no block", not differing, spoken, any(map(known, differing)))
 
 
 def _blocks(ranges):
@@ -270,6 +284,11 @@ def _blocks(ranges):
 
 def _hosts_itself(entry):
     return entry["placement"] == "self"
+
+
+def _is_placed(entry):
+    """Whether it is known where the memmap is: in DRAM of an unknown node it may still be as wanted."""
+    return entry["placement"] == "self" or bool(entry["memmap_devices"]) or bool(entry["memmap_nodes"]) and "unknown" not in entry["memmap_nodes"]
 
 
 def _with_bytes(ranges):

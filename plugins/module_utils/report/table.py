@@ -39,7 +39,7 @@ def _cells(device):
     memmap, blocks = device["memmap"], device["blocks"]
     return (" ".join(device["device"] + ([device["name"]] if device["name"] else [])),
             "-" if device["size"] is None else format_size(device["size"]),
-            "%d/%d" % (blocks["online"], blocks["total"]) if blocks and device["mode"] == "system-ram" else device["mode"] or "-",
+            (device["mode"] or "-") if device["mode"] != "system-ram" else "%d/%d" % (blocks["online"], blocks["total"]) if blocks else "unknown",
             ", ".join(device["zones"]) or "-",
             "-" if device["node"] is None else str(device["node"]),
             memmap["wanted"] or "-",

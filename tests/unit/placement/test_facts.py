@@ -102,7 +102,8 @@ def test_without_root(machine):
     found = facts.collect(host)
     assert {entry["placement"] for entry in found["ranges"]} == {"unknown"}
     assert not any(proof["available"] for proof in found["proofs"].values()) and all(proof["why_not"] for proof in found["proofs"].values())
-    assert found["devices"][0]["ranges"] is None and found["devices"][0]["placement"] is None
+    device = found["devices"][0]
+    assert (device["mode"], device["ranges"], device["blocks"], device["placement"]) == ("system-ram", None, None, "unknown")
 
 
 def test_intent_is_never_proof(machine):

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.facts import collect
 from ansible_collections.memlab.testbed.plugins.module_utils.report import rows
 from ansible_collections.memlab.testbed.plugins.module_utils.report.statements import statements
+from ansible_collections.memlab.testbed.plugins.module_utils.report.table import table
 from ansible_collections.memlab.testbed.tests.synthetic.machine import Device
 
 
@@ -174,12 +177,20 @@ def test_a_kernel_without_the_knob(gathered, declared):
     assert failed(facts, declared) == ["memory device 0x1 (dax0.0), blocks 32-35: knob memmap_on_memory: wanted device, found none in this kernel"]
 
 
-def test_ranges_for_root_only(gathered, declared):
-    facts = gathered()
-    facts["devices"][0].update(ranges=None, blocks={"online": 0, "offline": 0, "absent": 0})
-    facts["ranges"] = [entry for entry in facts["ranges"] if entry["device"] != "dax0.0"]
-    assert failed(facts, declared) == ["memory device 0x1 (dax0.0): capacity: wanted all of it as memory blocks, "
-                                       "found unknown: where the device is, only root may know"]
+def test_ranges_for_root_only(gathered, declared, tmp_path):
+    gathered()
+    for name in ("start", "end"):
+        (tmp_path / "sys/bus/dax/devices/dax0.0/mapping0" / name).unlink()
+    facts = collect(Host(str(tmp_path)))
+    device = facts["devices"][0]
+    assert (device["blocks"], device["placement"]) == (None, "unknown")
+    device["memory_devices"] = [{"serial": 1, "pci": "0000:01:00.0"}]
+    assert failed(facts, declared[:1]) == ["memory device 0x1 (dax0.0): capacity: wanted all of it as memory blocks, "
+                                           "found unknown: where the device is, only root may know",
+                                           "memory device 0x1 (dax0.0): blocks online: wanted all, found unknown: where the device is, only root may know"]
+    report = rows.report({"host": (facts, declared[:1])})
+    assert report["hosts"]["host"]["devices"][0]["blocks"] is None
+    assert table(report).splitlines()[3].split()[:4] == ["0x1", "dax0.0", "512M", "unknown"]
 
 
 def test_assertions(gathered):
