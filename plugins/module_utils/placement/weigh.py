@@ -15,6 +15,9 @@ Verdict = collections.namedtuple("Verdict", ("placement", "nodes", "runs", "proo
 
 NOTHING = Verdict(UNKNOWN, (), (), ())
 
+# What page tables say of an online block without any struct page mapped, of which nothing else can be true.
+UNMAPPED = "nothing mapped"
+
 
 def weigh(blocks, located, flags, accounts, geometry):
     """``({block id: Verdict}, conflicts)``.
@@ -28,11 +31,11 @@ def weigh(blocks, located, flags, accounts, geometry):
     disputed = []
     words = {None: None}  # Flags -> statement: few distinct ones
     pairs = {}  # what both say -> the same tuple, and whether it agrees
-    for number in blocks:
+    for number, block in blocks.items():
         location, found = located.get(number), flags.get(number)
         if found not in words:
             words[found] = page_flags.statement(found, geometry)
-        pair = (location[0] if location else None, words[found])
+        pair = ((location[0] or (UNMAPPED if block.state in ONLINE else None)) if location else None, words[found])
         if pair not in pairs:
             pairs[pair] = (pair, _AGREE.get(pair, False))
         said[number], agree = pairs[pair]
@@ -70,10 +73,13 @@ _AGREE = {
     for by_tables in (None, SELF, page_tables.SAME_NODE, page_tables.OTHER_NODE, page_tables.MIXED, UNKNOWN)
     for by_flags in (None, page_flags.SELF, page_flags.NOT_SELF)
 }
+_AGREE[UNMAPPED, None] = True
 
 
 def _verdict(block, location, said, account, geometry):
     by_tables, by_flags = said
+    if by_tables == UNMAPPED:
+        return NOTHING
     proofs = _PROOFS[by_tables is not None, by_flags is not None, account is not None]
     if by_tables:
         return Verdict(by_tables, location.nodes, location.runs, proofs)

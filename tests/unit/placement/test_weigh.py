@@ -12,7 +12,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import zone_accounting
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.geometry import Geometry
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.page_flags import Flags
-from ansible_collections.memlab.testbed.plugins.module_utils.placement.page_tables import Location
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.page_tables import NOWHERE, Location
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.weigh import weigh
 
 GEOMETRY = Geometry(4096, 64, 128 << 20, 512, False)
@@ -84,6 +84,23 @@ def test_tables_against_flags():
 def test_flags_against_tables():
     found, unused, conflicts = placements(every(there), every(lambda number: SELF), {})
     assert found == ["unknown"] * 3 and conflicts[0]["statements"] == {"page_tables": "other_node", "page_flags": "self"}
+
+
+@pytest.mark.parametrize("flags, word", [(SELF, "self"), (OTHER, "not self")])
+def test_flags_against_tables_that_map_nothing(flags, word):
+    """An online block has struct pages, or nothing could read their flags."""
+    found, proofs, conflicts = placements({**every(here), 6: NOWHERE}, {5: SELF, 6: flags, 7: SELF}, {})
+    assert found == ["self", "unknown", "self"] and proofs[1] == ()
+    assert conflicts == [{"first_block": 6, "last_block": 6, "node": 1, "statements": {"page_tables": "nothing mapped", "page_flags": word}}]
+
+
+def test_tables_that_map_nothing_are_no_proof():
+    assert placements(every(lambda number: NOWHERE), {}, {}) == (["unknown"] * 3, [()] * 3, [])
+    found, unused, conflicts = placements(every(lambda number: NOWHERE), {}, account(3 * 512))
+    assert found == ["unknown"] * 3 and conflicts[0]["statements"]["page_tables"] == "0 of 3 online blocks are self-hosted"
+    offline = {5: Block(5, "offline", ("Movable", "Normal"), (1,))}
+    verdicts, conflicts = weigh(offline, {5: NOWHERE}, {}, {}, GEOMETRY)
+    assert verdicts[5].placement == "unknown" and not conflicts
 
 
 def test_flags_without_sense():
