@@ -17,7 +17,7 @@ options:
   wanted:
     description:
       - What the host's memory devices are declared to be, the inventory variable C(memory_devices) as the role C(memlab.testbed.memory_devices) takes
-        it. Of each entry are looked at the device's identity, C(mode), C(memmap) and C(zone); a mistake in any key is an error.
+        it. A mistake in any key is an error.
       - Without it, only what contradicts itself or cannot work is a problem.
     type: list
     elements: dict

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.doctor import firmware, kernel, modes, online, placement, regions, sizes, windows
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor import declared, firmware, kernel, modes, online, placement, regions, sizes, windows
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import Readings
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.wanted import parse
@@ -19,6 +19,7 @@ FINDINGS = (
     kernel.option_missing, kernel.module_missing, kernel.driver_not_loaded, kernel.no_ram_regions,
     regions.hypervisor_bit, regions.region_half_made, regions.decoder_left_over, regions.region_without_dax,
     modes.device_absent, modes.system_ram_unwanted, modes.mode_absent, modes.auto_online_policy,
+    declared.size_unwanted, declared.made_otherwise, declared.placement_unwanted, declared.blocks_offline, declared.zone_unwanted,
     online.online_unasked, online.cannot_go_offline, online.blocks_absent,
     sizes.no_whole_block, sizes.size_lost, sizes.nvdimm_misaligned,
     placement.knob_ignored, placement.memmap_not_in_dram, placement.not_enough_dram,

@@ -25,7 +25,7 @@ def knob_ignored(readings):
             facts = readings.placement["kernel"]
             why = facts["why_not"]
             yield found(PROBLEM, "the knob asks for a memmap on the device, and it lies elsewhere (%s)%s" % (entry["placement"], ": " + why if why else ""),
-                        readings.subject(device), _evidence(readings, entry),
+                        readings.subject(device), evidence(readings, entry),
                         ("boot with memory_hotplug.memmap_on_memory=1 (memlab.testbed.boot_parameters)" if facts["memmap_on_memory"] == "N"
                          else "the knob is a hint that the kernel drops silently; set it before kmem has the device") +
                         ", then take the device offline and bind it again with memlab.testbed.dax_device")
@@ -40,7 +40,7 @@ def memmap_not_in_dram(readings):
     for entry, device in _placed(readings):
         if entry["intent"] == "dram" and entry["memmap_devices"]:
             yield found(PROBLEM, "the knob asks for a memmap in DRAM, and %s of it lie on a memory device, which that pins"
-                        % mebibytes(sum(entry["memmap_devices"].values())), readings.subject(device), _evidence(readings, entry),
+                        % mebibytes(sum(entry["memmap_devices"].values())), readings.subject(device), evidence(readings, entry),
                         "take both devices offline and out of kmem, bind this one before the other, or put the other online with zone: movable")
 
 
@@ -83,7 +83,8 @@ def _placed(readings):
     return [(entry, device) for device in readings.dax for entry in [readings.placed(device.name)] if entry]
 
 
-def _evidence(readings, entry):
+def evidence(readings, entry):
+    """The knob, the boot parameter and what each proof was read from. :arg entry: the facts of a device."""
     places = ["%s on node %s" % (mebibytes(count), node) for node, count in sorted(entry["memmap_nodes"].items())]
     places += ["%s on %s" % (mebibytes(count), name) for name, count in sorted(entry["memmap_devices"].items())]
     return [_knob(entry["name"], entry["intent"]), (kernel.PARAMETER, readings.placement["kernel"]["memmap_on_memory"]),

@@ -17,6 +17,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl,
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import blocks as memory_blocks
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, facts, kernel, page_tables, physical_map
+from ansible_collections.memlab.testbed.plugins.module_utils.report import statements
 
 AUTO_ONLINE = memory_blocks.MEMORY + "/auto_online_blocks"
 CPUINFO = "/proc/cpuinfo"
@@ -96,6 +97,11 @@ class Readings(object):
     def placed(self, name):
         """The facts of one dax device, or ``None``."""
         return next((entry for entry in (self.placement or {}).get("devices", ()) if entry["name"] == name), None)
+
+    @functools.cached_property
+    def statements(self):
+        """(declared entry, statement) of all that is declared, see :func:`statements.declared`; none where there are no facts to hold it against."""
+        return [(entry, said) for entry in self.wanted for said in statements.declared(self.placement, entry.entry)] if self.placement else []
 
     # devices
 

@@ -10,8 +10,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import decl
 
 # subject: as findings give it; members: memory devices as written; memory_devices: their serial numbers and PCI addresses; namespace: name or uuid, or None;
 # soft_reserved: address, or None; dax: whether dax devices are to come of it; mode: what these are to be, None where there are none or they differ;
-# memmaps: where their memmaps are to lie, a set; zone: of their memory blocks; text: as a message names it
-Wanted = collections.namedtuple("Wanted", "subject members memory_devices namespace soft_reserved dax mode memmaps zone text")
+# memmaps: where their memmaps are to lie, a set; zone: of their memory blocks; text: as a message names it; entry: all that is declared
+Wanted = collections.namedtuple("Wanted", "subject members memory_devices namespace soft_reserved dax mode memmaps zone text entry")
 
 
 def parse(entries):
@@ -29,4 +29,4 @@ def _view(entry):
         subject, text = {"soft_reserved": entry.name}, "the soft-reserved range at %s" % entry.name
     modes = declaration.modes(entry)
     return Wanted(subject, entry.members, tuple(entry.identities), name, entry.soft_reserved, bool(modes), min(modes) if len(modes) == 1 else None,
-                  declaration.memmaps(entry), entry.zone, text)
+                  declaration.memmaps(entry), entry.zone, text, entry)

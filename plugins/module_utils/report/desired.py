@@ -17,7 +17,8 @@ def dax_devices(facts, entry):
         found = [device for device in facts["devices"] if device.get("soft_reserved") == entry.soft_reserved]
     else:
         found = [device for device in facts["devices"] if _made_of(device.get("memory_devices") or (), entry.identities)]
-    return sorted(found, key=lambda device: [part["start"] for part in device["ranges"] or ()])
+    # Of a region that was divided anew an emptied device may be left, which no module counts.
+    return sorted([device for device in found if device["size"] != 0], key=lambda device: [part["start"] for part in device["ranges"] or ()])
 
 
 def region(facts, entry):

@@ -24,6 +24,7 @@ STRONG = ("page_tables", "page_flags")
 
 MEANING = {"device": "each block self", "dram": "no page on a device's memory"}
 
+KNOB = "knob memmap_on_memory"
 FOR_ROOT = "unknown: where the device is, only root may know"
 
 # Characters of what a failed expression returned.
@@ -221,8 +222,8 @@ class _Device(object):
         intent, wanted = self._device["intent"], self._memmap
         if intent is None:
             # A kernel without the knob never keeps a device's memmap on the device.
-            return self._say("knob memmap_on_memory", wanted, "none in this kernel", wanted == "dram")
-        return self._say("knob memmap_on_memory", wanted, intent, intent == wanted)
+            return self._say(KNOB, wanted, "none in this kernel", wanted == "dram")
+        return self._say(KNOB, wanted, intent, intent == wanted)
 
     def _capacity(self):
         blocks = self._device["blocks"]

@@ -324,6 +324,85 @@ def test_blocks_that_never_came(broken):
     assert values(patient.only("blocks_absent")) == {MEMORY + "/memory345": None}
 
 
+# what is there and not as declared
+
+def test_another_size_than_declared(recorded, broken):
+    entry = recorded("device-6.12").only("size_unwanted", {"serial": "0x2", "memmap": "device", "size": "256M"})
+    assert (entry["severity"], entry["subject"]) == ("problem", {"memory_devices": ["0x2"]})
+    assert entry["message"] == "memory device 0x2 (dax1.0), blocks 370-373: size: wanted 256M, found 512M"
+    assert values(entry) == {"/sys/bus/dax/devices/dax1.0/size": str(512 << 20)} and "memlab.testbed.cxl_region" in entry["remedy"]
+    assert recorded("device-6.12").found("size_unwanted", {"serial": "0x2", "memmap": "device", "size": "512M"}) == []
+    asked = dict(SLOW["namespace"], size="1G")
+    entry = recorded("device-6.12").only("size_unwanted", dict(SLOW, namespace=asked))
+    assert entry["subject"] == {"namespace": "slow"} and values(entry) == {"/sys/bus/nd/devices/namespace2.0/size": str(512 << 20)}
+    patient = broken("device-6.12")
+    patient.remove("/sys/bus/dax/devices/dax1.0/size")
+    assert patient.found("size_unwanted", {"serial": "0x2", "memmap": "device", "size": "256M"}) == []
+
+
+def test_divided_otherwise_than_declared(recorded):
+    patient = recorded("same_node-6.12")
+    assert patient.only("size_unwanted", {"serial": "0x1", "memmap": "device"})["message"].endswith("dax device: wanted one, found dax0.0, dax0.1")
+    parts = [{"size": "512M", "memmap": "device"}, {"size": "512M", "memmap": "dram"}]
+    assert patient.found("size_unwanted", {"serial": "0x1", "parts": parts}) == []
+    found = patient.found("size_unwanted", {"serial": "0x1", "size": "2G", "parts": [dict(parts[0], size="256M"), dict(parts[1], size="768M")]})
+    assert [entry["message"].rpartition(": ")[2] for entry in found] == ["wanted 2G, found 1G", "wanted 256M, found 512M", "wanted 768M, found 512M"]
+    assert values(found[0]) == {CXL + "/region0/size": "0x40000000"} and "dax_device with parts" in found[1]["remedy"]
+
+
+def test_a_region_and_a_namespace_made_otherwise(recorded):
+    patient = recorded("device-6.12")
+    entry = patient.only("made_otherwise", {"serial": "0x1", "memmap": "device", "granularity": "1K", "root_decoder": "decoder0.0"})
+    assert entry["subject"] == {"memory_devices": ["0x1"]} and values(entry) == {CXL + "/region0": "granularity 256"}
+    entry = patient.only("made_otherwise", {"nvdimms": ["0x1"], "namespace": {"name": "slow", "mode": "fsdax", "align": "2M", "map": "dev"}})
+    assert entry["subject"] == {"namespace": "slow"} and values(entry) == {"/sys/bus/nd/devices/namespace2.0": "mode devdax"}
+
+
+def test_a_memmap_that_is_not_where_it_is_declared_to_be(recorded):
+    for name, memmap, place in (("dram-6.12", "device", "16 MiB on node 0"), ("device-6.12", "dram", "16 MiB on node 1; 16 MiB on dax0.0")):
+        entry = recorded(name).only("placement_unwanted", {"serial": "0x1", "memmap": memmap})
+        assert (entry["severity"], entry["subject"], values(entry)["/proc/kcore"]) == ("problem", {"memory_devices": ["0x1"]}, place)
+        assert entry["remedy"].startswith("memlab.testbed.dax_device with memmap: %s and offline: true" % memmap)
+    # One finding says it where the kernel did not as its knob asks.
+    wanted = {"serial": "0x1", "memmap": "device", "zone": "kernel"}
+    assert len(recorded("unsupported-6.12").found("knob_ignored", wanted)) == 2
+    assert recorded("unsupported-6.12").found("placement_unwanted", wanted) == []
+
+
+def test_blocks_that_are_offline_although_declared_online_or_online_beyond_the_amount(recorded):
+    entry = recorded("offline-6.12").only("blocks_offline", {"serial": "0x1", "memmap": "device"})
+    assert (entry["severity"], entry["subject"]) == ("problem", {"memory_devices": ["0x1"]})
+    assert values(entry)[MEMORY] == "0 of 8 blocks of the device are online" and values(entry)[MEMORY + "/memory338/state"] == "offline"
+    assert recorded("offline-6.12").found("blocks_offline", {"serial": "0x2", "memmap": "device", "amount": "75%"}) == []
+    entry = recorded("device-6.12").only("blocks_offline", {"serial": "0x1", "memmap": "device", "amount": 2})
+    assert entry["message"].endswith("wanted 2 of 8, found 8 of 8") and entry["remedy"] == "memlab.testbed.memory_blocks with count: 2 and zone: movable"
+
+
+def test_blocks_in_another_zone_than_declared(recorded):
+    entry = recorded("device-6.12").only("zone_unwanted", {"serial": "0x1", "memmap": "device", "zone": "kernel"})
+    assert (entry["severity"], entry["subject"]) == ("problem", {"memory_devices": ["0x1"]})
+    assert values(entry)[MEMORY + "/memory338/valid_zones"] == "Movable"
+
+
+@pytest.mark.parametrize("name, first, second", [
+    ("device-6.12", {"memmap": "device"}, {"memmap": "device"}), ("dram-6.12", {"memmap": "dram"}, {"memmap": "dram"}),
+    ("mixed-6.12", {"memmap": "dram", "zone": "kernel"}, {"memmap": "device", "amount": 2}),
+    *[(name, {"memmap": "device", "amount": 5}, {"memmap": "dram", "amount": "75%"}) for name in ("mixed-7.3", "hvo-7.3", "lockdown-7.3")]])
+def test_a_machine_that_is_as_declared_has_no_problem(recorded, name, first, second):
+    assert recorded(name).ask(dict(first, serial="0x1", size="1G"), dict(second, serial="0x2"))["problems"] == 0
+
+
+def test_what_is_not_known_is_no_finding(broken):
+    """Broken: as somebody else than root sees it, or with a size that cannot be read."""
+    patient = broken("device-6.12")
+    for name in ("start", "end"):
+        patient.remove("/sys/bus/dax/devices/dax0.0/mapping0/" + name)
+    patient.remove("/memlab/capture.json")
+    wanted = ({"serial": "0x1", "memmap": "dram", "zone": "kernel", "amount": 2}, {"serial": "0x2", "memmap": "device"})
+    assert patient.ask(*wanted)["problems"] == 0
+    assert "/sys/bus/dax/devices" in [entry["file"] for entry in patient.ask(*wanted)["unseen"]]
+
+
 # sizes
 
 def test_a_device_without_a_whole_block(recorded):

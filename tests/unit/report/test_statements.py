@@ -164,6 +164,12 @@ def test_two_dax_devices_of_one(gathered, declared):
     assert failed(facts, declared[:1]) == ["memory device 0x1: dax device: wanted one, found dax0.0, dax1.0"]
 
 
+def test_an_emptied_dax_device_does_not_count(gathered, declared):
+    facts = gathered()
+    facts["devices"][1].update(memory_devices=facts["devices"][0]["memory_devices"], size=0, ranges=[], mode=None)
+    assert failed(facts, declared[:1]) == []
+
+
 def test_a_device_that_is_no_memory(gathered, declared):
     facts = gathered()
     facts["devices"][0].update(mode="devdax")
