@@ -19,6 +19,8 @@ NODES = "/sys/devices/system/node"
 SEVERAL_ZONES = "none"
 # Pages of a block that is going offline are still in their zone.
 ONLINE = ("online", "going-offline")
+# Bytes of a block, from powerpc's smallest on: on x86-64 128 MiB to 2 GiB. A damaged capture must not cost memory without end.
+SMALLEST, LARGEST = 16 << 20, 64 << 30
 
 
 class Block(collections.namedtuple("Block", ("id", "state", "zones", "nodes"))):
@@ -55,8 +57,8 @@ def block_size(host):
     if not host.exists(name):
         raise TestbedError("the kernel has no memory blocks (%s is absent)" % name, remedy="it needs CONFIG_MEMORY_HOTPLUG")
     size = host.read_int(name, 16)
-    if size <= 0 or size & (size - 1):
-        raise TestbedError("%s does not hold a power of two: %d" % (name, size))
+    if size & (size - 1) or not SMALLEST <= size <= LARGEST:
+        raise TestbedError("%s does not hold a power of two from 16M to 64G: %.60s" % (name, "%#x" % size))
     return size
 
 

@@ -17,6 +17,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.placement import pa
 RECORD = "/memlab/capture.json"
 FORMAT = 1
 
+# Bytes of a struct page: 64 on distribution kernels, debugging options make it larger.
+STRUCT_PAGES = range(32, 1025)
+
 
 def load(host):
     """The record of a captured tree, or ``None`` on a live machine and in a tree without one. Raises :class:`TestbedError` for a damaged one."""
@@ -27,18 +30,23 @@ def load(host):
         if record["format"] != FORMAT:
             raise TestbedError("%s has format %r" % (RECORD, record["format"]), remedy="this collection reads format %d" % FORMAT)
         return Record(record)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
         raise TestbedError("%s is damaged (%s)" % (RECORD, exc))
 
 
 class Record(object):
-    """A record: what it holds of each proof, or the reason that the recording machine gave for not having it."""
+    """A record: what it holds of each proof, or the reason that the recording machine gave for not having it. Raises ``ValueError`` for other kinds of values."""
 
     def __init__(self, content):
         self.struct_page = content["struct_page"]
+        if self.struct_page is not None and _number(self.struct_page) not in STRUCT_PAGES:
+            raise ValueError("struct_page is %d" % self.struct_page)
         self._refused = {name: content[name]["why_not"] for name in (page_tables.NAME, page_flags.NAME)}
-        self._leaves = [(int(offset), int(size), int(physical)) for offset, size, physical in content[page_tables.NAME]["leaves"]]
-        self._flags = {int(number): page_flags.Flags(int(first, 16), int(run), None if following is None else int(following, 16))
+        for reason in self._refused.values():
+            if reason is not None and not isinstance(reason, str):
+                raise ValueError("why_not is %.60r" % (reason,))
+        self._leaves = [(_number(offset), _number(size), _number(physical)) for offset, size, physical in content[page_tables.NAME]["leaves"]]
+        self._flags = {_number(number): page_flags.Flags(int(first, 16), _number(run), None if following is None else int(following, 16))
                        for number, first, run, following in content[page_flags.NAME]["blocks"]}
 
     def leaves(self):
@@ -54,6 +62,12 @@ class Record(object):
     def _refuse(self, name):
         if self._refused[name] is not None:
             raise TestbedError(self._refused[name])
+
+
+def _number(value):
+    if type(value) is not int or value < 0:
+        raise ValueError("%.60r is not a number" % (value,))
+    return value
 
 
 def dump(struct_page, walk, flags):

@@ -11,6 +11,7 @@ import collections
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import blocks_of_range
 
 DAX = "/sys/bus/dax/devices"
@@ -22,8 +23,12 @@ INTENTS = {"0": "dram", "1": "device"}
 DaxDevice = collections.namedtuple("DaxDevice", ("name", "driver", "intent", "target_node", "size", "ranges", "place"))
 
 
+# Bytes that a range may have, what x86-64 had room for before its fifth level of page tables: a damaged capture must not cost memory without end.
+LARGEST = 1 << 46
+
+
 def read_dax_devices(host):
-    """Every dax device, by name. Nothing is raised: what the kernel withholds is ``None``."""
+    """Every dax device, by name. What the kernel withholds is ``None``. Raises :class:`TestbedError` for a range that no memory has."""
     found = []
     for name in sorted(host.listdir(DAX), key=_by_number):
         base = "%s/%s" % (DAX, name)
@@ -38,6 +43,8 @@ def _ranges(host, base):
         first, last = _number(host, "%s/%s/start" % (base, entry)), _number(host, "%s/%s/end" % (base, entry))
         if first is None or last is None:
             return None
+        if not 0 <= first <= last + 1 <= first + LARGEST:
+            raise TestbedError("%s/%s is damaged: a range from %.60s to %.60s" % (base, entry, "%#x" % first, "%#x" % last))
         ranges.append((first, last + 1 - first))
     return tuple(ranges)
 

@@ -51,7 +51,7 @@ def test_block_size(tree, tmp_path):
         blocks.block_size(Host(str(tmp_path)))
 
 
-@pytest.mark.parametrize("text", ["", "zz", "0", "3", "-8000000"])
+@pytest.mark.parametrize("text", ["", "zz", "0", "3", "-8000000", "1", "800000", "2000000000", "f" * 5000])
 def test_damaged_block_size(text, tmp_path):
     directory = tmp_path / "sys/devices/system/memory"
     directory.mkdir(parents=True)

@@ -182,7 +182,10 @@ def test_a_tree_without_a_record(tmp_path):
     assert capture.load(Host(str(tmp_path))) is None
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", "null", "1", json.dumps(dict(RECORD, format=2)), json.dumps(dict(RECORD, page_tables=None)),
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null", "1", json.dumps(dict(RECORD, format=2)), json.dumps(dict(RECORD, page_tables=None)), "[" * 200000,
+                                     *[json.dumps(dict(RECORD, struct_page=size)) for size in ("64", 0, -64, 64.0, True, 10 ** 30, [64])],
+                                     *[json.dumps(dict(RECORD, page_tables={"why_not": reason, "leaves": []})) for reason in (5, [], False)],
+                                     *[json.dumps(dict(RECORD, page_tables={"why_not": None, "leaves": [[0, size, 0]]})) for size in ("1", -1, 1.5, None)],
                                      json.dumps(dict(RECORD, page_tables={"why_not": None, "leaves": [[1, 2]]})),
                                      json.dumps(dict(RECORD, page_flags={"why_not": None, "blocks": [[1, "x", 1, None]]}))])
 def test_a_damaged_record_is_an_error(content, tmp_path):
@@ -192,11 +195,33 @@ def test_a_damaged_record_is_an_error(content, tmp_path):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strategies.integers(0, len(json.dumps(RECORD))), strategies.text(alphabet='[]{}",:0123456789abnul', max_size=3))
-def test_any_damage_is_an_error_or_does_no_harm(tmp_path, place, text):
+def test_any_damage_is_an_error_or_does_no_harm(synthetic, place, text):
     content = json.dumps(RECORD)
     try:
-        record = read(tmp_path, content[:place] + text + content[place + len(text):])
-        record.leaves()
-        record.flags()
+        read(synthetic, content[:place] + text + content[place + len(text):])
+        assert facts.collect(Host(str(synthetic)))["proofs"]
     except TestbedError:
         pass
+
+
+NUMBERS = strategies.sampled_from(["", "0", "1", "-1", "0x0", "ffffffffffffffff", "0xffffffffffffffff", "1000000", "x", "9" * 5000])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.sampled_from(["devices/system/memory/block_size_bytes", "bus/dax/devices/dax0.0/mapping0/start", "bus/dax/devices/dax0.0/mapping0/end",
+                                "bus/dax/devices/dax0.0/size", "bus/dax/devices/dax0.0/target_node"]), NUMBERS)
+def test_no_number_costs_memory_without_end(synthetic, name, text):
+    path = synthetic / "sys" / name
+    whole = path.read_text()
+    path.write_text(text + "\n")
+    try:
+        assert facts.collect(Host(str(synthetic)), gather="blocks")["devices"]
+    except TestbedError as exc:
+        assert "\n" not in str(exc)
+    finally:
+        path.write_text(whole)
+
+
+@pytest.fixture(name="synthetic")
+def synthetic_machine(machine):
+    return machine()[0]
