@@ -14,7 +14,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.doctor.wanted impor
 
 # From the outside in: what the hardware and firmware give, what the kernel makes of it, what became of each device. A finding's id is its function's name.
 FINDINGS = (
-    windows.memory_device_unbound, windows.no_window, windows.no_fitting_window, windows.wrong_target_order, windows.serials_not_unique,
+    windows.memory_device_unbound, windows.no_window, windows.no_fitting_window, windows.no_decoder, windows.wrong_target_order,
+    windows.serials_not_unique,
     firmware.window_is_system_ram, firmware.soft_reserved_without_dax, firmware.soft_reserve_off, firmware.no_target_node,
     kernel.option_missing, kernel.module_missing, kernel.driver_not_loaded, kernel.no_ram_regions,
     regions.hypervisor_bit, regions.region_half_made, regions.decoder_left_over, regions.region_without_dax,

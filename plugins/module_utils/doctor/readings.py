@@ -125,6 +125,10 @@ class Readings(object):
         return cxl.memory_devices(self.host, self.bus)
 
     @functools.cached_property
+    def ports(self):
+        return cxl.ports(self.host, self.bus)
+
+    @functools.cached_property
     def windows(self):
         """Root decoders that have a size: each is a memory window that the firmware described. Host bridges by their PCI names."""
         # Kernel 6.1 links a host bridge's ACPI object where later ones link its PCI root; the ports below tell which is which.

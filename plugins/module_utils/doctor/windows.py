@@ -4,9 +4,12 @@
 """Findings about CXL memory devices and the memory windows that lead to them."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, interleave, region_plan
+import re
+
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, decode_order, interleave, region_plan
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import ACPI_CXL, CEDT, PCI
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 # PCI class of CXL memory devices (CXL 3.1, 8.1.12.1): memory controller, CXL
 CXL_MEMORY_CLASS = "0x0502"
@@ -79,6 +82,30 @@ def no_fitting_window(readings):
                         "remove a region that fills it; what is ordinary RAM since boot, only the firmware can give back")
 
 
+def no_decoder(readings):
+    """A host bridge, switch or memory device has no decoder that would take the region of declared memory devices ("failed to set target"): all are in use,
+    one was given back before another that is in use, or a region at a higher address goes through it.
+
+    Evidence: its decoders, the regions that have them, and how many count as used.
+    Remedy: the order in which the regions can be made.
+    """
+    taken = {(region.mode, name) for region in readings.regions for name in region.members}
+    for entry in readings.wanted:
+        members, kind = readings.memory_devices_of(entry), entry.entry.type
+        if not members or None in members or any((kind, member.name) in taken for member in members):
+            continue
+        windows = [window for window in readings.windows if set(window.bridges) == {member.bridge for member in members} and getattr(window, kind)]
+        starts = [start for window in windows for start in [_start(readings, window, members, kind, entry.entry.size)] if start is not None]
+        refusals = [exc for exc in (_decoded(readings, members, start) for start in starts) if exc is not None]
+        if refusals and len(refusals) == len(starts):
+            ports = dict.fromkeys(name for member in members for name in member.ports)
+            yield found(PROBLEM, refusals[0].summary, entry.subject,
+                        [("%s/%s/region" % (cxl.BUS, decoder), readings.text("%s/%s/region" % (cxl.BUS, decoder), needed=False) or None)
+                         for port in ports for decoder in readings.bus.names("decoder%s[.][0-9]+" % re.sub("[a-z]+", "", port))] +
+                        [("%s/%s/decoders_committed" % (cxl.BUS, port), readings.text("%s/%s/decoders_committed" % (cxl.BUS, port), needed=False))
+                         for port in ports], refusals[0].remedy)
+
+
 def wrong_target_order(readings):
     """The memory devices of a declared region are not in the order of the window's host bridges, or of the ports below them: the kernel refuses to attach them.
 
@@ -124,6 +151,23 @@ def _pci_devices(readings):
 
 def _room(readings, window):
     return sum(size for unused, size in region_plan.gaps(window, readings.regions, readings.physical_map or ()))
+
+
+def _start(readings, window, members, kind, size):
+    """Where a region would begin in a window; ``None`` where it has no room. The kernel takes the first free piece that is large enough."""
+    free = region_plan.gaps(window, readings.regions, readings.physical_map or ())
+    unit, largest = region_plan.EXTENT * len(members), max([length for unused, length in free], default=0)
+    size = size or min(min(getattr(member, kind) for member in members) // region_plan.EXTENT * unit, largest // unit * unit)
+    return next((start for start, length in free if size and length >= size), None)
+
+
+def _decoded(readings, members, start):
+    """The refusal of :func:`decode_order.check`, or ``None``."""
+    try:
+        decode_order.check(readings.ports, readings.regions, readings.memory_devices, members, start)
+    except TestbedError as exc:
+        return exc
+    return None
 
 
 def _described(readings, window):

@@ -66,6 +66,39 @@ def test_no_window_for_this_kind_or_with_room(broken):
     assert "are full" in patient.only("no_fitting_window")["message"]
 
 
+def test_a_decoder_that_was_given_back_before_a_later_one(broken):
+    """Broken: the first of two regions below a host bridge is gone, as after cxl destroy-region; its decoder still counts as used."""
+    patient = broken("pinned-6.12")
+    wanted = {"serial": "0x1", "memmap": "device"}
+    assert patient.found("no_decoder", wanted) == []
+    for name in (CXL + "/region0", "/sys/bus/dax/devices/dax0.0"):
+        patient.remove(name)
+    for name in ("decoder1.0", "decoder2.0"):
+        patient.put("%s/%s/region" % (CXL, name), "")
+    patient.put(CXL + "/endpoint2/decoders_committed", "0")
+    entry = patient.only("no_decoder", wanted)
+    assert entry["message"].endswith("goes through the same host bridge pci0000:0c, whose decoders take addresses in ascending order only")
+    assert (entry["severity"], entry["subject"]) == ("problem", {"memory_devices": ["0x1"]})
+    assert values(entry)[CXL + "/decoder1.1/region"] == "region3" and values(entry)[CXL + "/port1/decoders_committed"] == "2"
+    # Nobody asked for a region of it, or it is to be of other devices that are in one.
+    assert patient.found("no_decoder") == patient.found("no_decoder", {"serial": "0x2", "memmap": "dram"}) == []
+    patient.put(CXL + "/region3/resource", "0xa90000000")
+    entry = patient.only("no_decoder", wanted)
+    assert "pci0000:0c has decoders of removed regions before that of the region of serial 0x2" in entry["message"]
+    assert entry["remedy"].startswith("remove it, then declare both")
+
+
+def test_a_host_bridge_with_one_decoder_that_is_in_use(broken):
+    """Broken: the host bridge has one decoder, as where it has a single root port."""
+    patient = broken("pinned-6.12")
+    for name in (CXL + "/region3", "/sys/bus/dax/devices/dax3.0", *["%s/decoder1.%d" % (CXL, number) for number in (1, 2, 3)]):
+        patient.remove(name)
+    patient.put(CXL + "/port1/decoders_committed", "1")
+    patient.put(CXL + "/decoder3.0/region", "")
+    patient.put(CXL + "/endpoint3/decoders_committed", "0")
+    assert "has 1 decoder, and none is left" in patient.only("no_decoder", {"serial": "0x2", "memmap": "dram"})["message"]
+
+
 def test_the_wrong_order_of_targets(recorded):
     # The kernel's answer there was "failed to set target1".
     patient = recorded("wrong_order-6.12")
