@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor import census
-from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes, when
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import AUTO_ONLINE
+from ansible_collections.memlab.testbed.plugins.module_utils.memory import kernel_log
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY, SEVERAL_ZONES
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import KERNEL_ZONES
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import KERNEL_ZONES, zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.x86_64 import PAGE_SIZE
 
 # Files shown of blocks that are alike; pages are looked at in no more of them.
 SHOWN = 3
@@ -56,6 +58,24 @@ def cannot_go_offline(readings):
                     ("take the other device out of kmem first; " if guests else "") +
                     "memlab.testbed.memory_blocks with state: offline names each block that refuses, and offline blocks go online again with zone: movable; "
                     "what refuses stays until a reboot that adds the memory with %s at offline" % AUTO_ONLINE)
+
+
+def pages_busy(readings):
+    """The kernel gave up to take blocks of a device offline although they are in the movable zone: some of their pages were in use, or could not be moved.
+
+    Evidence: the page that it gave up at, as the kernel log says.
+    Remedy: end what uses them, such as programs with direct or remote access to memory, and take the blocks offline again.
+    """
+    for device in readings.dax:
+        movable = {block.id for block in readings.device_blocks(device) if zone_kind(block.zone) == "movable"}
+        stuck = {page.pfn: page for page in readings.stuck_pages if page.pfn * PAGE_SIZE // readings.block_size in movable} if movable else {}
+        if stuck:
+            yield found(NOTICE, "the kernel has given up on %d pages of the device when it was to go offline, and its blocks are still online" % len(stuck),
+                        readings.subject(device),
+                        [(kernel_log.KMSG, "memory block %d, page at %#x: %s (%s)" % (address // readings.block_size, address, page.reason, page.kind))
+                         for address, page in sorted((pfn * PAGE_SIZE, page) for pfn, page in stuck.items())[:SHOWN]],
+                        "end what uses them (pinned pages: direct or remote access to memory, virtual machines), then memlab.testbed.memory_blocks with "
+                        "state: offline, which names what refuses")
 
 
 def blocks_absent(readings):

@@ -45,7 +45,7 @@ def memmap_not_in_dram(readings):
 
 
 def not_enough_dram(readings):
-    """The memmap of devices that are still to become memory does not fit in DRAM.
+    """The memmap of devices that are still to become memory does not fit in DRAM, by itself or together with those that are declared before it.
 
     Evidence: free memory in kernel zones of the nodes that the machine booted with, and the bytes needed.
     Remedy: memmap device, a smaller amount, or more free DRAM.
@@ -58,16 +58,21 @@ def not_enough_dram(readings):
     if not waiting or not text:
         return
     nodes = [entry["id"] for entry in readings.placement["nodes"] if not entry["device_only"]]
-    free = preflight.available(parse_zoneinfo(text), nodes) * page
-    for device in waiting:
-        needed = preflight.memmap_bytes(device.size, page, struct_page)
-        if needed > free:
-            fits = free * page // struct_page // readings.block_size * readings.block_size
-            yield found(PROBLEM, "as memory it needs %s of DRAM for its memmap, and %s can be had" % (mebibytes(needed), mebibytes(free)),
+    free = left = preflight.available(parse_zoneinfo(text), nodes) * page
+    declared = {name: position for position, entry in enumerate(readings.wanted) for name in readings.dax_of(entry)}
+    # What is declared comes to memory in this order; of the rest nobody knows whether it does.
+    for device in sorted(waiting, key=lambda device: declared.get(device.name, len(declared))):
+        needed, room = preflight.memmap_bytes(device.size, page, struct_page), left if device.name in declared else free
+        if needed > room:
+            fits = room * page // struct_page // readings.block_size * readings.block_size
+            before = "" if room == free else " once %s are for the declared devices before it" % mebibytes(free - room)
+            yield found(PROBLEM, "as memory it needs %s of DRAM for its memmap, and %s can be had%s" % (mebibytes(needed), mebibytes(room), before),
                         readings.subject(device),
                         [(ZONEINFO, "%s free above the watermarks in kernel zones of node %s" % (mebibytes(free), ", ".join(map(str, nodes)))),
                          ("%s/%s/size" % (devices.DAX, device.name), device.size), _knob(device.name, device.intent)],
                         "say memmap: device, %sor free memory first" % ("add a part of it (%s fit), " % mebibytes(fits) if fits else ""))
+        elif device.name in declared:
+            left -= needed
 
 
 def _for_dram(readings, device):

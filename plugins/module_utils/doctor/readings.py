@@ -16,6 +16,7 @@ import zlib
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import blocks as memory_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory import kernel_log
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, facts, kernel, page_tables, physical_map
 from ansible_collections.memlab.testbed.plugins.module_utils.report import statements
 
@@ -81,6 +82,16 @@ class Readings(object):
     @functools.cached_property
     def auto_online(self):
         return self.text(AUTO_ONLINE, needed=bool(self.block_size))
+
+    @functools.cached_property
+    def stuck_pages(self):
+        """List of :class:`kernel_log.Stuck`; empty where the kernel's log cannot be read. No capture holds one."""
+        try:
+            return kernel_log.stuck_pages(kernel_log.lines(self.host.read_log(kernel_log.KMSG)))
+        except TestbedError as exc:
+            if self.host.live:
+                self._unseen[kernel_log.KMSG] = exc.summary
+            return []
 
     @functools.cached_property
     def placement(self):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import pathlib
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
@@ -351,6 +352,21 @@ def test_unmovable_pages_are_counted(tmp_path):
     assert census.unmovable(host, 0, 8 * 4096) is None
 
 
+def test_busy_pages_in_the_movable_zone(broken):
+    """Broken: the kernel's log is put there, as it is after offlining gave up; of its pages, one is of a kernel zone's block of no device."""
+    patient = broken("device-6.12")
+    assert patient.found("pages_busy") == []
+    pages = [338 << 15 | 5, 338 << 15 | 5, 371 << 15, 3]
+    dump = "4,1,1,-;page: refcount:2 mapcount:0 mapping:0000000000000000 index:0x1 pfn:%#x\n4,2,2,-;page dumped because: migration failure"
+    patient.put("/dev/kmsg", "\n".join(dump % pfn for pfn in pages))
+    found = patient.found("pages_busy")
+    assert [(entry["severity"], entry["subject"]) for entry in found] == [("notice", {"memory_devices": ["0x1"]}), ("notice", {"memory_devices": ["0x2"]})]
+    assert values(found[0]) == {"/dev/kmsg": "memory block 338, page at 0xa90005000: migration failure (pinned)"}
+    # Gone since.
+    patient.put(MEMORY + "/memory338/state", "offline")
+    assert [entry["subject"] for entry in patient.found("pages_busy")] == [{"memory_devices": ["0x2"]}]
+
+
 def test_blocks_that_never_came(broken):
     patient = broken("device-6.12")
     patient.remove(MEMORY + "/memory345")
@@ -510,6 +526,22 @@ def test_not_enough_dram_for_a_memmap(broken):
     entry = patient.only("not_enough_dram")
     assert entry["subject"] == {"namespace": "tiny"} and entry["message"].startswith("as memory it needs 3.0 MiB of DRAM")
     assert patient.found("not_enough_dram", dict(TINY, mode="system-ram", memmap="device")) == []
+
+
+def test_declared_devices_that_fit_in_dram_one_by_one_and_not_together(broken):
+    """Broken: of two devices that are to be memory, one leaves kmem, and 9 MiB of DRAM are free. The first needs 8 MiB, the other 3 MiB."""
+    patient = broken("pinned-6.12")
+    patient.remove("/sys/bus/dax/devices/dax3.0/driver")
+    text = re.sub("((?:pages free|_file) +)[0-9]+", r"\g<1>0", patient.path("/proc/zoneinfo").read_text(encoding="utf-8"))
+    patient.put("/proc/zoneinfo", text.replace("pages free     0", "pages free     %d" % ((9 << 8) + 123), 1))
+    first, tiny = {"serial": "0x2", "memmap": "dram"}, dict(TINY, mode="system-ram", memmap="dram")
+    for alone in (first, tiny):
+        assert patient.found("not_enough_dram", alone) == []
+    entry = patient.only("not_enough_dram", first, tiny)
+    assert (entry["subject"], entry["message"]) == (
+        {"namespace": "tiny"}, "as memory it needs 3.0 MiB of DRAM for its memmap, and 1 MiB can be had once 8 MiB are for the declared devices before it")
+    assert patient.only("not_enough_dram", tiny, first)["subject"] == {"memory_devices": ["0x2"]}
+    assert patient.found("not_enough_dram", first, dict(tiny, memmap="device")) == []
 
 
 # bad input
