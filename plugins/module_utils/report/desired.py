@@ -18,7 +18,7 @@ def dax_devices(facts, entry):
     else:
         found = [device for device in facts["devices"] if _made_of(device.get("memory_devices") or (), entry.identities)]
     # Of a region that was divided anew an emptied device may be left, which no module counts.
-    return sorted([device for device in found if device["size"] != 0], key=lambda device: [part["start"] for part in device["ranges"] or ()])
+    return sorted([device for device in found if device["ranges"] != []], key=lambda device: [part["start"] for part in device["ranges"] or ()])
 
 
 def region(facts, entry):
