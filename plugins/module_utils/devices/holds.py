@@ -45,6 +45,7 @@ def held(host, path, value):
     before = host.read(path)
     if before == value:
         yield before
+        _refuse_changed(path, host.read(path), value)
         return
     note(host, path, before, value)
     try:
@@ -56,6 +57,10 @@ def held(host, path, value):
             if found == value:
                 _write(host, path, before)
             note(host, path, None, None)
+    _refuse_changed(path, found, value)
+
+
+def _refuse_changed(path, found, value):
     if found != value:
         raise TestbedError("%s was set to %s by someone else while it had to stay at %s" % (path, found, value),
                            remedy="find what sets it (a service, another tool), stop that, and run again")

@@ -32,6 +32,9 @@ class Undo(object):
     def add(self, what, action, *arguments):
         self._steps.append((what, action, arguments))
 
+    def __bool__(self):
+        return bool(self._steps)
+
     def into(self, failure):
         """Undo all of it; what was undone, and what could not be, is added to the failure's details, and what stays makes it ``changed``."""
         with contextlib.suppress(signals.Interrupt), signals.deferred():  # one that came meanwhile: the failure ends the run, too

@@ -86,6 +86,14 @@ def test_changed_by_someone_else_meanwhile(fresh):
     assert fresh.policies() == ("1", "online_kernel")
 
 
+def test_what_was_so_before_is_held_all_the_same(boot):
+    host = boot("fresh", auto_online="offline")
+    with pytest.raises(TestbedError, match="auto_online_blocks was set to online_kernel by someone else while it had to stay at offline"):
+        with holds.auto_online_off(host):
+            host.put(holds.AUTO_ONLINE, "online_kernel")
+    assert host.policies() == ("1", "online_kernel")
+
+
 def test_kernel_without_the_policy(fresh):
     os.unlink(fresh.path(holds.AUTO_ONLINE))
     with pytest.raises(TestbedError, match="this kernel has no .*auto_online_blocks"):

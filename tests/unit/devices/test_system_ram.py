@@ -270,6 +270,30 @@ def test_policy_changed_meanwhile_is_theirs_and_an_error(made):
     assert made.policies() == ("1", "online_movable")
 
 
+@pytest.mark.parametrize("path, value", [(holds.AUTO_ONLINE, "online_movable"), (holds.AUTOPROBE, "1")])
+def test_policy_changed_meanwhile_is_undone(bound, path, value):
+    """It shows when the holds end, after the last device was bound: what the call did is put back, under holds of its own."""
+    before, last = bound.online(), []
+    bound.hooks[BIND] = lambda: last.append(1) or len(last) == 2 and bound.put(path, value)
+    with pytest.raises(TestbedError, match="by someone else while it had to stay") as caught:
+        system_ram.apply(bound, wanted("dram", "device", offline=True))
+    assert caught.value.details and all(line.startswith("undone: ") for line in caught.value.details)
+    assert caught.value.changed is False
+    assert bound.dax_state() == {"dax0.0": ("kmem", "1"), "dax1.0": ("kmem", "0")}
+    assert bound.online() == before
+    assert bound.policies() == ("1", "online_movable" if path == holds.AUTO_ONLINE else "online")
+    assert not bound.exists(holds.NOTES)
+
+
+def test_a_signal_as_the_holds_end_is_undone(made):
+    once = [signal.SIGTERM]
+    made.hooks[holds.AUTOPROBE] = lambda: made.read(holds.AUTOPROBE) == "1" and once and signal.raise_signal(once.pop())
+    with pytest.raises(signals.Interrupted), signals.as_errors():
+        system_ram.apply(made, wanted())
+    assert made.dax_state() == {"dax0.0": (None, "1"), "dax1.0": (None, "1")}
+    assert made.policies() == ("1", "online")
+
+
 def test_device_with_another_driver(made):
     os.makedirs(made.path("/sys/bus/dax/drivers/fsdev_dax"), exist_ok=True)
     os.symlink("../drivers/fsdev_dax", made.path("/sys/bus/dax/devices/dax0.0/driver"))
