@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import declared_file, hold, units
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, declaration, holds, lock, namespaces, regions, session, signals
@@ -39,8 +40,6 @@ def main(arguments=()):
         # first of all: a namespace has to be usable whatever is wrong with the declaration
         hold.pass_on(host)
         lines = apply(host, _declared(host))
-        # What has kept dax devices from their drivers since early boot ends where all is well. Otherwise it stays, until a module runs here.
-        hold.release(host)
     except signals.Interrupted as exc:
         return _failed(host, exc, "the time that the service has (TimeoutStartSec) is over, or somebody stopped it")
     except TestbedError as exc:
@@ -48,6 +47,11 @@ def main(arguments=()):
     except Exception as exc:  # pylint: disable=broad-except
         # no traceback reaches a reader; that nothing goes online still has to be said
         return _failed(host, TestbedError("an error of this service itself: %s: %s" % (type(exc).__name__, " ".join(str(exc).split()))))
+    try:
+        # What has kept dax devices from their drivers since early boot ends where all is well. Otherwise it stays, until a module runs here.
+        hold.release(host)
+    except TestbedError as exc:
+        return _failed(host, exc, *lines, said="all is as declared, but dax devices stay without a driver")
     for line in lines:
         _say(INFO, line)
     return 0
@@ -74,15 +78,17 @@ def ended(host):
 _HELD = "new dax devices stay without a driver (%s is 0) until a module of memlab.testbed runs" % holds.AUTOPROBE
 
 
-def _failed(host, exc, *more):
+def _failed(host, exc, *more, said="nothing was brought online"):
     """The first line says it all, since ``systemctl status`` shows few."""
     lines = str(exc).splitlines() + list(more)
+    if exc.changed and getattr(exc, "results", None):
+        said = "not every memory block is again as it was"
     try:
         if os.geteuid() == 0 and hold.hand_over(host):
             lines.append(_HELD)
     except TestbedError as also:
         lines.append(also.summary)
-    _say(ERROR, "nothing was brought online: %s" % lines[0])
+    _say(ERROR, "%s: %s" % (said, lines[0]))
     for line in lines[1:]:
         _say(WARNING, line)
     return 1
@@ -114,15 +120,18 @@ def apply(host, declared):
     refusal = dax.no_self_hosting(host) if any("device" in declaration.memmaps(entry) for entry in entries) else None
     if refusal:
         raise refusal
-    with session.changing(host), holds.auto_online_off(host):
-        # main ends this, or leaves it as it is after a failure
-        hold.take(host)
-        _when_it_would_do(host, first._replace(regions=whole.regions), declared.wait)
-        if whole.regions:
-            regions.apply(host, _filled(whole.regions, REGION))
-            _when_it_would_do(host, whole, declared.wait)
-        if whole.devices:
-            system_ram.apply(host, _filled(whole.devices, DEVICE), timeout=declared.block_timeout)
+    deadline = time.monotonic() + declared.wait
+    with session.changing(host):
+        # ends before the first block goes online: a policy that somebody else set meanwhile is a failure, and a hold says so at its end
+        with holds.auto_online_off(host):
+            # main ends this, or leaves it as it is after a failure
+            hold.take(host)
+            _when_it_would_do(host, first._replace(regions=whole.regions), deadline)
+            if whole.regions:
+                regions.apply(host, _filled(whole.regions, REGION))
+                _when_it_would_do(host, whole, deadline)
+            if whole.devices:
+                system_ram.apply(host, _filled(whole.devices, DEVICE), timeout=declared.block_timeout)
         if not whole.blocks:
             return ["no memory blocks are declared"]
         return _online(host, _filled(whole.blocks, BLOCKS), declared.block_timeout)
@@ -132,8 +141,10 @@ def _filled(entries, defaults):
     return [dict(defaults, **entry) for entry in entries]
 
 
-def _when_it_would_do(host, plan, seconds):
+def _when_it_would_do(host, plan, deadline):
     """Wait until all that is declared could be made of what is there: drivers find their devices in their own time.
+
+    :arg deadline: of time.monotonic, to which there is at least one look.
 
     Raises the :class:`TestbedError` that was there to the end, or at once one that no waiting helps against.
     """
@@ -158,7 +169,7 @@ def _when_it_would_do(host, plan, seconds):
         return True
 
     try:
-        host.wait_until(would_do, "what is declared", timeout=seconds, interval=1.0)
+        host.wait_until(would_do, "what is declared", timeout=max(0, deadline - time.monotonic()), interval=1.0)
     except TestbedError:
         raise last[0]
 

@@ -97,6 +97,44 @@ def test_a_block_that_refuses_takes_the_others_with_it(early, run, block):
     assert [line.startswith("<4>undone, in this order: ") for line in said].count(True) == (1 if block else 0)
 
 
+def test_a_block_that_cannot_be_taken_back_is_said(early, run):
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE)))
+    early.faults[STATE % 339] = [12]
+    early.faults[STATE % 338] = [0, 16, 16, 16, 16]
+    code, said = run(early)
+    assert (code, said[0].partition(": ")[0]) == (1, "<3>not every memory block is again as it was")
+    assert list(early.online()) == [338]
+
+
+@pytest.mark.parametrize("block", [338, 377])
+def test_a_policy_that_somebody_else_sets_between_blocks(early, run, block):
+    """Nothing goes online by it any more, so it is theirs to set: what is said is what is."""
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE, dict(TWO, amount="all"))))
+    early.hooks[STATE % block] = lambda: early.put(holds.AUTO_ONLINE, "online_movable")
+    assert run(early)[0] == 0
+    assert len(early.online()) == 16
+    assert early.policies() == ("1", "online_movable")
+
+
+def test_a_policy_that_somebody_else_sets_before_the_blocks(early, run):
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE, TWO)))
+    early.hooks["/sys/bus/dax/drivers/kmem/bind"] = lambda: early.put(holds.AUTO_ONLINE, "online_movable")
+    code, said = run(early)
+    assert code == 1 and said[0].startswith("<3>nothing was brought online: ")
+    assert early.online() == {}
+    assert [state for state in early.dax_state().values() if state[0]] == []
+    assert early.policies()[1] == "online_movable"
+
+
+def test_a_hold_that_cannot_be_ended(early, run):
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE)))
+    early.faults[holds.AUTOPROBE] = [5]
+    code, said = run(early)
+    assert code == 1 and said[0].startswith("<3>all is as declared, but dax devices stay without a driver: cannot set %s" % holds.AUTOPROBE)
+    assert "<4>0x1: 8 of 8 memory blocks online" in said
+    assert not early.exists(hold.MARK) and early.exists(holds.NOTES)
+
+
 def test_what_was_online_before_stays(bound, run):
     """An earlier start had put these online; a failure of this one is not theirs."""
     before = bound.online()
@@ -293,6 +331,32 @@ def test_a_device_may_come_late(early, run, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: len(looks))
     assert run(early)[0] == 1
     assert len(looks) > 3
+
+
+def test_all_waiting_has_one_end(early, run, monkeypatch):
+    """What is still missing once the regions are made has what the wait for those has left."""
+    early.put(declared_file.PATH, declared_file.dump(declared(ONE, wait=30)))
+    now, begun = [0.0], []
+    real_region, real_device = service.regions.apply, service.system_ram.apply
+
+    def region(host, entries, check_mode=False):
+        if now[0] < 20:
+            raise TestbedError("not yet")
+        begun.append(now[0])
+        return real_region(host, entries, check_mode)
+
+    def device(host, entries, check_mode=False, **more):
+        if check_mode and host.dax_state():
+            raise TestbedError("never")
+        return real_device(host, entries, check_mode, **more)
+
+    monkeypatch.setattr(service.regions, "apply", region)
+    monkeypatch.setattr(service.system_ram, "apply", device)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    code, said = run(early)
+    assert code == 1 and said[0] == "<3>nothing was brought online: never"
+    assert begun and now[0] <= 31
 
 
 def test_killed_before_it_spoke(early, run, monkeypatch):
