@@ -12,7 +12,7 @@ version_added: "0.1.0"
 description:
   - Puts the memory blocks of devices, nodes or address ranges online or offline, one by one, all of a host in one call.
   - With O(devices[].state=online) the amount is exact. What is online already counts, surplus is taken offline from the end, and a block in another
-    zone than is wanted is taken offline and put online again.
+    zone than is wanted is taken offline and put online again. Neither is done to memory that no dax device brought.
   - With O(devices[].state=offline) at least the amount is offline afterwards. What is offline already counts, and nothing goes online for it.
   - The first block that refuses ends the call, and so does a condition of O(health) that does not hold, with the block, the error and what is online
     now in its message. O(on_failure) says what becomes of the blocks done before. The same task run again does only the rest.

@@ -98,7 +98,6 @@ def targets(host, entries, found):
         descending = entry.get("order") == "descending" if entry.get("order") else not awake
         wanted.append(Target(place, [block for block in blocks if block.state is not None], state, amount, entry.get("zone") or "movable", descending,
                              place.missing and awake))
-    _keep_boot_memory(host, wanted)
     return wanted
 
 
@@ -142,15 +141,22 @@ def _device_blocks(region, unit, check_mode):
                        remedy="give it to kmem with memlab.testbed.dax_device")
 
 
-def _keep_boot_memory(host, found):
-    """Memory that no dax device brought is not moved from zone to zone: that would take the running system's own memory offline."""
+def keep_boot_memory(host, wanted, plans):
+    """Memory that no dax device brought, the running system's own, goes offline only where state: offline says so. Raises :class:`TestbedError`.
+
+    :arg wanted: list of :class:`Target`. :arg plans: the list of steps of each.
+    """
     hot = None
-    for target in found:
-        if set(KEYS).intersection(target.place.named) or target.state == "offline" or not target.amount:
+    for target, steps in zip(wanted, plans):
+        leaving = [step.block for step in steps if step.word == "offline"]
+        if set(KEYS).intersection(target.place.named) or target.state == "offline" or not leaving:
             continue
         if hot is None:
             hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, target.place.unit)[0]}
-        for block in target.blocks:
-            if block.online and block.id not in hot and online.zone_kind(block.zone) != target.zone:
-                raise TestbedError("%s: memory block %d is online in zone %s and no dax device brought it: it is not moved to the %s zone"
-                                   % (target.place.who, block.id, block.zone, target.zone))
+        coming = {step.block for step in steps if step.word != "offline"}
+        for block in [block for block in target.blocks if block.id in leaving and block.id not in hot]:
+            found = "%s: memory block %d is online in zone %s and no dax device brought it" % (target.place.who, block.id, block.zone)
+            if block.id in coming:
+                raise TestbedError("%s: it is not moved to the %s zone" % (found, target.zone))
+            raise TestbedError("%s: it is not taken offline for there to be %d online" % (found, target.amount),
+                               remedy="count what is to be online with it, or say state: offline if it is to go")

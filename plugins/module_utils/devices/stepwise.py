@@ -47,6 +47,7 @@ def carry_out(host, entries, found, check_mode=False, manner=None):
     manner = manner or Manner()
     wanted = amounts.targets(host, entries, found)
     plans = [_plan(target) for target in wanted]
+    amounts.keep_boot_memory(host, wanted, plans)
     before = [report(target) for target in wanted]
     if check_mode:
         planned = [_planned(host, target, steps) for target, steps in zip(wanted, plans)]

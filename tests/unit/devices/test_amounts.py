@@ -92,12 +92,21 @@ def test_other_ways_to_name_blocks(bound):
     ({"node": 1, "memory_devices": ["1"]}, "name blocks in one way"),
     ({}, "name blocks in one way"),
     ({"node": 0}, "is online in zone .* and no dax device brought it: it is not moved to the movable zone"),
+    ({"node": 0, "count": "0"}, r"node 0: memory block [0-9]+ is online in zone .* and no dax device brought it: it is not taken offline for there to be 0"),
+    ({"start": "0x40000000", "size": "1G", "zone": "kernel", "count": "0"}, "no dax device brought it: it is not taken offline for there to be 0"),
+    ({"start": "0x40000000", "size": "1G", "zone": "kernel", "count": "50%"}, "no dax device brought it: it is not taken offline for there to be 4"),
 ])
 def test_refusals_change_nothing(bound, entry, said):
     for check_mode in (True, False):
         with pytest.raises(TestbedError, match=said):
             stepwise.apply(bound, [device("2"), entry] if entry.get("start") is None else [entry], check_mode)
     assert bound.log == []
+
+
+def test_boot_memory_goes_offline_where_that_is_said(bound):
+    changed, reports = stepwise.apply(bound, [{"start": "0x40000000", "size": "256M", "state": "offline"}])[:2]
+    assert (changed, reports[0]["online"]) == (True, 0)
+    assert stepwise.apply(bound, [{"node": 1, "count": "2"}])[1][0]["online"] == 2
 
 
 def test_a_block_meant_twice(bound):
