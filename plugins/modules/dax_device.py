@@ -80,7 +80,7 @@ options:
             type: str
             choices: [device, dram]
   block_timeout:
-    description: Seconds that taking one memory block offline may last.
+    description: Seconds that taking one memory block offline may last, above 0 and at most 86400.
     type: float
     default: 60
   reboot_pending:

@@ -9,6 +9,7 @@ import json
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import declaration
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.health import seconds
 
 PATH = "/etc/memlab/memory.json"
 # Of the file's form. A service that meets another one does nothing: what it does not know it cannot apply.
@@ -51,5 +52,4 @@ def check(declared):
     """Refuse what no host could meet. Raises :class:`TestbedError`."""
     declaration.parse(declared.memory_devices)
     for key in ("wait", "block_timeout"):
-        if not 0 < getattr(declared, key) < 1e6:
-            raise TestbedError("%s: %g is not a number of seconds" % (key, getattr(declared, key)))
+        seconds(getattr(declared, key), key, None)

@@ -16,6 +16,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup impo
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.health import seconds
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
 DRIVERS = {"system-ram": "kmem", "devdax": "device_dax"}
@@ -359,7 +360,11 @@ def _unbind_again(host, entry, driver):
 
 
 def apply(host, entries, check_mode=False, timeout=60.0, reboot_pending=False):
-    """The whole step: returns ``(changed, reports, before, policy)``; policy is what ``auto_online_blocks`` is or was set to."""
+    """The whole step: returns ``(changed, reports, before, policy)``; policy is what ``auto_online_blocks`` is or was set to.
+
+    :arg timeout: seconds for one block to go offline. Raises :class:`TestbedError`.
+    """
+    timeout = seconds(timeout, "block_timeout", 60.0)
     wanted, divisions = parse(host, entries, check_mode)
     divisions = [division for division in divisions if parts.needs_change(division)]
     before = [status(host, entry) for entry in wanted]

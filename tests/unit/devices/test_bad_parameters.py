@@ -35,19 +35,23 @@ NO_TIME = st.one_of(st.sampled_from([0, -1, -0.5, 1e9, "nan", "inf", "-inf", "so
 JUNK = st.dictionaries(st.text(min_size=1, max_size=6).map("x_".__add__), st.one_of(st.text(max_size=4), st.integers(), st.none()), min_size=1, max_size=2)
 
 GOOD = {"memory_devices": ["1"]}
+MEMORY = dict(GOOD, memmap="device")
 
 
-def entry(**wrong):
+def entry(right=None, **wrong):
     """One list of entries, one of which is wrong in one way, beside others that are right."""
-    ways = [st.fixed_dictionaries({key: value}).map(lambda found: dict(GOOD, **found)) for key, value in wrong.items()]
-    ways += [JUNK.map(lambda found: dict(GOOD, **found)), st.one_of(st.text(max_size=3), st.integers(), st.none())]
-    return st.one_of(ways).flatmap(lambda bad: st.sampled_from([[bad], [{"memory_devices": ["2"]}, bad], [bad, {"memory_devices": ["2"]}]]))
+    good = right or GOOD
+    ways = [st.fixed_dictionaries({key: value}).map(lambda found: dict(good, **found)) for key, value in wrong.items()]
+    ways += [JUNK.map(lambda found: dict(good, **found)), st.one_of(st.text(max_size=3), st.integers(), st.none())]
+    other = dict(good, memory_devices=["2"])
+    return st.one_of(ways).flatmap(lambda bad: st.sampled_from([[bad], [other, bad], [bad, other]]))
 
 
-def parameters(key, entries, **others):
-    ways = [entries.map(lambda found: {key: found}), st.just({}), JUNK.map(lambda found: dict(found, **{key: [GOOD]})),
+def parameters(key, entries, right=None, **others):
+    good = right or GOOD
+    ways = [entries.map(lambda found: {key: found}), st.just({}), JUNK.map(lambda found: dict(found, **{key: [good]})),
             st.one_of(st.none(), st.integers(), st.text(max_size=3)).map(lambda found: {key: found})]
-    ways += [value.map(lambda found, name=name: {key: [GOOD], name: found}) for name, value in others.items()]
+    ways += [value.map(lambda found, name=name: {key: [good], name: found}) for name, value in others.items()]
     # the entries are what most is said about
     return st.one_of([ways[0]] * 3 + ways[1:])
 
@@ -66,7 +70,14 @@ BLOCKS = parameters(
                      st.text(min_size=1, max_size=4)))
 REGIONS = parameters("regions", entry(memory_devices=NO_DEVICES, state=NO_CHOICE, size=st.one_of(NO_SIZE.filter(bool), st.sampled_from(["1T", "100M", "0"])),
                                       root_decoder=st.sampled_from(["decoder9.9", "mem0", "decoder1.0", "../..", "decoder0.0/"])))
-DAX = parameters("devices", entry(memory_devices=NO_DEVICES, memmap=st.one_of(NO_CHOICE, st.none()), offline=st.sampled_from(["perhaps", "2", [], {}])))
+NO_FLAG = st.sampled_from(["perhaps", "2", [], {}])
+NO_PARTS = st.one_of(
+    NO_SIZE.map(lambda found: [{"size": found}]), NO_CHOICE.map(lambda found: [{"size": "all", "mode": found}]),
+    NO_CHOICE.map(lambda found: [{"size": "512M"}, {"size": "all", "memmap": found}]), JUNK.map(lambda found: [dict(found, size="all")]),
+    st.sampled_from([[{}], [{"size": "all"}, {"size": "128M"}], [{"size": "0"}], [{"size": "100M"}], [{"size": "7T"}], [{"size": "1G"}, {"size": "all"}],
+                     [{"size": "all", "mode": "devdax", "memmap": "dram"}], "half", 3, [3], {"x": 1}]))
+DAX = parameters("devices", entry(MEMORY, memory_devices=NO_DEVICES, memmap=st.one_of(NO_CHOICE, st.none()), offline=NO_FLAG, allow_data_loss=NO_FLAG,
+                                  mode=st.one_of(NO_CHOICE, st.just("devdax")), parts=NO_PARTS), MEMORY, block_timeout=NO_TIME, reboot_pending=NO_FLAG)
 
 
 @pytest.mark.parametrize("name, strategy", [("cxl_region", REGIONS), ("dax_device", DAX), ("memory_blocks", BLOCKS)])
