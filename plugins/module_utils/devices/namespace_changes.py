@@ -41,6 +41,8 @@ def change(host, plans):
 
 
 def _disable_again(host, found):
+    if not _is_enabled(host, found.namespace):
+        return
     contents.refuse_use(host, found.namespace.name, found.entry.who, "disable")
     host.run(["ndctl", "disable-namespace", found.namespace.name])
 
@@ -68,10 +70,13 @@ def _remove(host, found, stays):
     lost = contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
     try:
         _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
+        # its info block is gone with the next look of a driver only, but no driver has it any more
+        if found.namespace.enabled and _is_enabled(host, found.namespace) or _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
+            raise TestbedError("%s is still there although ndctl said it was destroyed" % found.entry.who)
     except (TestbedError, signals.Interrupt) as exc:
         undo = session.Undo()
         undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
-        if found.namespace.enabled:
+        if found.namespace.enabled and not _is_enabled(host, found.namespace):
             undo.into(exc)
         if not _is_as_it_was(host, found.namespace, lost):
             stays.append("lost before that: what the %s held" % found.entry.who)
@@ -79,8 +84,10 @@ def _remove(host, found, stays):
     stays.append("removed before that: the %s, with what it held" % found.entry.who)
     if found.entry.region.labels != "used":
         host.run(["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it
-    elif _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
-        raise TestbedError("%s is still there although ndctl said it was destroyed" % found.entry.who)
+
+
+def _is_enabled(host, namespace):
+    return any(entry.name == namespace.name and entry.enabled for entry in nvdimm.namespaces(host))
 
 
 def _is_as_it_was(host, namespace, held):

@@ -216,8 +216,12 @@ def apply(host, entries, check_mode=False):
     if changed:
         namespace_changes.change(host, plans)
     after = []
-    for found in plans:
-        after.append(dict(_proven(host, found), changed=found.action != "keep", lost=found.lost))
+    try:
+        for found in plans:
+            after.append(dict(_proven(host, found), changed=found.action != "keep", lost=found.lost))
+    except TestbedError as exc:
+        exc.changed = nvdimm.namespaces(host) != inventory.namespaces
+        raise exc
     return changed, after, before
 
 

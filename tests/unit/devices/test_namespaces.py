@@ -317,6 +317,46 @@ def test_a_removal_that_ends_in_the_middle_is_a_change(pmem):
     assert caught.value.changed is True
 
 
+@pytest.fixture(name="useless", params=["absent", "rubbish"])
+def replace_ndctl(pmem, request):
+    """Called: from then on ndctl is not there, or says something and does nothing. Returns what is expected of it."""
+    def replace():
+        plain = pmem.run
+
+        def run(argv, timeout=120):
+            if argv[0] != "ndctl":
+                return plain(argv, timeout)
+            if request.param == "absent":
+                raise TestbedError("the tool ndctl is not installed")
+            return "[{"
+        pmem.run = run
+        return "could not be|ndctl is not installed" if request.param == "absent" else "is still there|after all|label areas are not blank"
+    return replace
+
+
+@pytest.mark.parametrize("entry", [
+    dict(STORE, state="absent"), dict(WHOLE, state="absent"), dict(STORE, state="reconfigured", map="mem"), dict(WHOLE, state="reconfigured", mode="raw"),
+    dict(RAM, size="256M"), NEW, {"nvdimms": ["0x2"], "mode": "fsdax", "map": "mem"}, FAR])
+def test_without_an_ndctl_that_works_nothing_is_changed_and_nothing_is_said_to_be(pmem, useless, entry):
+    apply(pmem, STORE, WHOLE)
+    before, found = nvdimm.namespaces(pmem), useless()
+    with pytest.raises(TestbedError, match=found + "|come out as something else") as caught:
+        apply(pmem, dict(entry, allow_data_loss=True))
+    assert caught.value.changed is False
+    assert [line for line in caught.value.details if line.startswith(("removed", "lost", "could not undo"))] == []
+    assert nvdimm.namespaces(pmem) == before
+
+
+def test_a_disabled_one_that_ndctl_cannot_enable_stays_so(pmem, useless):
+    apply(pmem, STORE)
+    pmem.run(["ndctl", "disable-namespace", "namespace1.0"])
+    before, found = nvdimm.namespaces(pmem), useless()
+    with pytest.raises(TestbedError, match=found + "|ndctl is not installed|come out as something else|but has") as caught:
+        apply(pmem, STORE)
+    assert caught.value.changed is False
+    assert nvdimm.namespaces(pmem) == before
+
+
 def test_no_region_in_check_mode_is_one_to_be_made(pmem):
     pmem.put("/sys/bus/nd/devices/nmem0/cxl/provider", "pmem9")
     assert apply(pmem, FAR, check_mode=True)[0] is True

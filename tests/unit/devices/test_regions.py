@@ -100,6 +100,24 @@ def test_a_removal_that_cannot_be_undone_is_a_change(bound):
     assert caught.value.changed is True
 
 
+@pytest.mark.parametrize("said", ["the tool cxl is not installed", None], ids=["absent", "rubbish"])
+def test_no_removal_with_a_cxl_that_does_nothing(bound, said):
+    before, plain = (bound.dax_state(), bound.online()), bound.run
+
+    def run(argv, timeout=120):
+        if argv[0] != "cxl":
+            return plain(argv, timeout)
+        if said:
+            raise TestbedError(said)
+        return "[{"
+    bound.run = run
+    with pytest.raises(TestbedError, match=said or "the region of serial 0x2 .* is still there although it was removed without an error") as caught:
+        regions.apply(bound, [{"memory_devices": ["2"], "state": "absent"}])
+    assert caught.value.changed is False
+    assert (bound.dax_state(), bound.online(), bound.policies()) == before + (("1", "online"),)
+    assert not said or bound.log == []
+
+
 def test_no_removal_with_blocks_online(bound):
     with pytest.raises(TestbedError, match="has 4 memory blocks online, 338 is the first: removing it would take memory away that is in use"):
         regions.apply(bound, GONE)
