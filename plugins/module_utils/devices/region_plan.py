@@ -89,7 +89,7 @@ class Plan(object):
                                            ", ".join(map(str, window.bridges))) for window in self.windows)
 
     def _place_in(self, window, entry):
-        who, count = identity.describe_all(entry.members), len(entry.members)
+        who = identity.describe_all(entry.members)
         if not _takes(window, entry.mode):
             raise TestbedError("the memory window %s takes no %s, and a %s region is wanted of %s" % (window.name, entry.mode, entry.mode, who),
                                remedy="the platform offers %s" % self.offered())
@@ -106,9 +106,7 @@ class Plan(object):
                                    % (who, window.name, identity.describe_all(others) or "no device yet", UNSETTLED), remedy=SETTLE)
         free = gaps(window, self.regions, self.physical_map)
         largest = max([length for start, length in free], default=0)
-        unit = EXTENT * count
-        capacity = min(capacity_of(device, entry.mode) for device in entry.members)
-        size = entry.size or min(capacity // EXTENT * unit, largest // unit * unit)
+        size = entry.size or all_of(entry.members, entry.mode, free)
         if size == 0 or size > largest:
             taken = [region for region in self.regions if region.decoder == window.name]
             raise TestbedError("the memory window %s has %s left%s, too little for the region of %s"
@@ -149,6 +147,13 @@ def check_devices(entry, regions=()):
 
 def capacity_of(device, mode):
     return device.ram if mode == "ram" else device.pmem
+
+
+def all_of(members, mode, free):
+    """Bytes of a region of these devices that takes all it can have. :arg free: the :func:`gaps` of its window."""
+    unit = EXTENT * len(members)
+    largest = max([length for start, length in free], default=0)
+    return min(min(capacity_of(device, mode) for device in members) // EXTENT * unit, largest // unit * unit)
 
 
 def gaps(window, regions, ranges):

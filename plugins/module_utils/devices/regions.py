@@ -18,6 +18,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup impo
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_size, blocks_of_range, read_blocks
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
 # names as given; the devices; True when the region is to exist; ram or pmem; bytes or None for all; bytes of granularity or None for the window's;
@@ -138,15 +139,15 @@ def needs_making(host, inventory, wanted):
 
 
 def _refuse_smaller(host, inventory, wanted, region):
-    """``all`` is wanted: refuse a region that leaves capacity of its devices unused although its memory window has room."""
-    if any(cxl.unsettled(other) for other in inventory.regions if other.decoder == region.decoder):
+    """``all`` is wanted: refuse a region that is smaller than one made anew in its place would be."""
+    window = next((decoder for decoder in cxl.root_decoders(host) if decoder.name == region.decoder), None)
+    if window is None or any(cxl.unsettled(other) for other in inventory.regions if other.decoder == region.decoder):
         return  # how much room there is cannot be said
-    unused = min(region_plan.capacity_of(device, wanted.mode) for device in wanted.members) * region.ways - region.size
-    window = sum(decoder.size for decoder in cxl.root_decoders(host) if decoder.name == region.decoder)
-    room = window - sum(other.size for other in inventory.regions if other.decoder == region.decoder)
-    if min(unused, room) >= EXTENT * region.ways:
+    others = [other for other in inventory.regions if other is not region]
+    more = region_plan.all_of(wanted.members, wanted.mode, region_plan.gaps(window, others, physical_map.read(host) or [])) - region.size
+    if more > 0:
         raise TestbedError("the region of %s has %s, wanted all: %s more is there, and regions cannot be resized"
-                           % (identity.describe_all(wanted.members), format_size(region.size), format_size(min(unused, room))),
+                           % (identity.describe_all(wanted.members), format_size(region.size), format_size(more)),
                            remedy="remove it first with state: absent, or say size: %s" % format_size(region.size))
 
 

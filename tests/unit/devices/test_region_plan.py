@@ -103,6 +103,16 @@ def test_full_window(bridges):
     assert regions.apply(bridges, [{"memory_devices": ["2"]}])[1][0]["size"] == 256 * MIB
 
 
+@pytest.mark.parametrize("first, last, size", [(512, 1024, 512), (256, 512, 512), (512, 768, 512)], ids=["its end", "before its middle", "behind its middle"])
+def test_all_is_what_firmware_left_of_the_window_in_one_piece(fresh, first, last, size):
+    start = fresh.read_int("/sys/bus/cxl/devices/decoder0.0/start")
+    fresh.put("/sys/bus/cxl/devices/decoder0.0/size", "0x40000000")
+    fresh.put("/proc/iomem", "%x-%x : CXL Window 0\n  %x-%x : System RAM" % (start, start + (1 << 30) - 1, start + first * MIB, start + last * MIB - 1))
+    assert regions.apply(fresh, [{"memory_devices": ["1"]}], True)[1][0]["size"] == size * MIB
+    assert regions.apply(fresh, [{"memory_devices": ["1"]}])[1][0]["size"] == size * MIB
+    assert [regions.apply(fresh, [{"memory_devices": ["1"]}], check_mode)[0] for check_mode in (False, True)] == [False, False]
+
+
 def test_region_that_a_tool_left_without_devices_is_named_where_room_is_missing(bridges):
     regions.apply(bridges, [{"memory_devices": ["1"]}])
     bridges.run(["cxl", "disable-region", "region0"])
