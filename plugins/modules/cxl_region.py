@@ -36,7 +36,8 @@ options:
         description:
           - V(present) makes the region where there is none.
           - V(absent) removes it, or what is left of one that was not set up to its end.
-          - Removing is refused while memory blocks of it are online, because the range would be lost until reboot.
+          - Removing is refused while memory blocks of it are online, because the range would be lost until reboot, and while a program has a dax
+            device of it open or mapped.
         type: str
         choices: [present, absent]
         default: present

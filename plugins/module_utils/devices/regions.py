@@ -197,8 +197,9 @@ def _refuse_removal(host, wanted, region):
         return
     for name in region.dax:
         device = dax.read(host, name)
-        if device.driver not in (None, "kmem"):
+        if device.driver not in (None, "kmem", "device_dax"):
             raise TestbedError("the region of %s is in use through %s" % (who, device.driver), remedy="release its dax device first")
+        contents.refuse_loss(host, name, "the region of %s" % who, wanted.may_lose, "remove")
         _refuse_partial(host, who, device)
 
 

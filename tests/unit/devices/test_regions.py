@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, regions
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, regions, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 GIB = 1 << 30
@@ -65,6 +65,48 @@ def test_removal(fresh):
 def test_removal_releases_a_device_whose_blocks_are_offline(bound):
     regions.apply(bound, [{"memory_devices": ["2"], "state": "absent"}])
     assert bound.dax_state() == {"dax0.0": ("kmem", "1")}
+
+
+DEVDAX = [{"memory_devices": ["1"], "mode": "devdax", "parts": [{"size": "512M"}, {"size": "all"}]}]
+
+
+def test_removal_releases_devices_that_no_program_has(fresh):
+    regions.apply(fresh, BOTH)
+    system_ram.apply(fresh, DEVDAX)
+    assert regions.apply(fresh, GONE, check_mode=True)[0] is True
+    assert regions.apply(fresh, GONE)[0] is True
+    assert fresh.dax_state() == {}
+    assert [regions.apply(fresh, GONE, check_mode)[0] for check_mode in (False, True)] == [False, False]
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_no_removal_of_a_device_that_a_program_has(fresh, allow):
+    """The second part is open in a process."""
+    regions.apply(fresh, BOTH)
+    system_ram.apply(fresh, DEVDAX)
+    number = os.stat("/dev/null").st_rdev
+    fresh.put("/sys/bus/dax/devices/dax0.1/dev", "%d:%d" % (os.major(number), os.minor(number)))
+    fresh.put("/proc/77/comm", "database")
+    os.makedirs(fresh.path("/proc/77/fd"))
+    os.symlink("/dev/null", fresh.path("/proc/77/fd/3"))
+    before = fresh.dax_state()
+    del fresh.log[:]
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="will not remove the region of serial 0x1 .*: it is in use") as caught:
+            regions.apply(fresh, [dict(GONE[0], allow_data_loss=allow)], check_mode)
+        assert caught.value.details == ["found: in use by process 77 (database), which has it open"]
+    assert (fresh.log, fresh.dax_state()) == ([], before)
+
+
+def test_a_removal_that_fails_gives_a_device_back_to_device_dax(fresh):
+    regions.apply(fresh, BOTH)
+    system_ram.apply(fresh, [{"memory_devices": ["1"], "mode": "devdax"}])
+    fresh.faults["cxl destroy-region"] = [errno.EBUSY]
+    with pytest.raises(TestbedError, match="cxl destroy-region region0 failed") as caught:
+        regions.apply(fresh, GONE[:1])
+    assert caught.value.changed is False
+    assert fresh.dax_state()["dax0.0"][0] == "device_dax"
+    assert fresh.policies() == ("1", "online") and fresh.ids == set()
 
 
 def test_no_removal_of_a_device_that_was_added_in_part(bound):
