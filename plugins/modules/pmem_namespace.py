@@ -37,7 +37,7 @@ options:
         elements: str
       name:
         description:
-          - The name in its label, 1 to 63 bytes.
+          - The name in its label, 1 to 63 printable bytes without spaces at the ends. Neither a uuid nor one like the kernel's own, such as V(pmem0).
           - Needed, or O(namespaces[].uuid), where the region has labels, because it can hold several namespaces.
           - On NVDIMMs with a label area that is blank, labels are made when a name or uuid is given. Without one, the whole region is the namespace.
           - NVDIMMs without a label area can have neither, nor another size. Their region is one namespace, and absent means raw there.

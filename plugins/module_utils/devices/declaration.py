@@ -13,7 +13,7 @@ import collections
 import re
 from collections.abc import Mapping
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity, namespace_words
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import parse_size
 
@@ -228,10 +228,11 @@ def _checked_namespace(asked, kind, nvdimms):
     if "name" not in namespace and "uuid" not in namespace:
         raise TestbedError("namespace has neither name nor uuid, by which it is found again")
     if "name" in namespace:
-        name = str(namespace["name"])
-        if len(name.encode("utf-8")) > 63 or _UUID.fullmatch(name.lower()) or re.fullmatch(r"namespace[0-9.]+", name):
-            raise TestbedError("namespace.name: %.60r is not a name of at most 63 bytes that is neither a uuid nor the kernel's own numbering" % name)
-        namespace["name"] = name
+        namespace["name"] = str(namespace["name"])
+        try:
+            namespace_words.check_name(namespace["name"])
+        except TestbedError as exc:
+            raise TestbedError("namespace.name: %s" % exc.summary)
     if "uuid" in namespace:
         namespace["uuid"] = str(namespace["uuid"]).lower()
         if not _UUID.fullmatch(namespace["uuid"]):
@@ -239,10 +240,10 @@ def _checked_namespace(asked, kind, nvdimms):
     _choices(namespace, NAMESPACE_CHOICES, "namespace.")
     if "mode" not in namespace:
         raise TestbedError("namespace.mode is missing, one of %s" % ", ".join(NAMESPACE_CHOICES["mode"]))
-    if "map" in namespace and namespace["mode"] not in ("fsdax", "devdax"):
-        raise TestbedError("namespace.map: a namespace in mode %s has no memmap" % namespace["mode"])
-    if "sector_size" in namespace and namespace["mode"] == "devdax":
-        raise TestbedError("namespace.sector_size: a namespace in mode devdax has no sectors")
+    try:
+        namespace_words.check_mode(namespace["mode"], namespace)
+    except TestbedError as exc:
+        raise TestbedError("namespace: %s" % exc.summary, remedy=exc.remedy)
     for key in ("size", "align", "sector_size"):
         if key in namespace and not (key == "size" and str(namespace[key]).lower() == "all"):
             _size(namespace, key, "namespace.")

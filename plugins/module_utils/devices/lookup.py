@@ -8,7 +8,7 @@ import collections
 import os
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, identity, nvdimm
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, dax, identity, namespace_words, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 
@@ -20,7 +20,6 @@ KEYS = ("memory_devices", "namespace", "soft_reserved")
 DaxRegion = collections.namedtuple("DaxRegion", "named who place start size node devices")
 
 _ADDRESS = re.compile("0x[0-9a-f]{1,16}")
-_KERNEL_NAME = re.compile(r"(namespace|dax|pmem|region|nmem)[0-9.]+")
 
 
 class Inventory(object):
@@ -85,7 +84,7 @@ class Inventory(object):
 
     def _by_namespace(self, text, may_be_missing):
         word = str(text).strip()
-        if _KERNEL_NAME.fullmatch(word):
+        if namespace_words.is_kernel_name(word):
             raise TestbedError("%s is the kernel's own numbering, which changes between boots" % word, remedy="name the namespace by its name or its uuid")
         who, named, every = "namespace %s" % word, {"namespace": text}, nvdimm.namespaces(self.host)
         if may_be_missing and not any(nvdimm.is_called(entry, word) for entry in every):

@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import collections
 import math
-import re
 import uuid as uuids
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import identity, namespace_words
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size, parse_size
 
-NAME_BYTES = 63  # drivers/nvdimm/nd.h:NSLABEL_NAME_LEN, and its end
 SMALLEST = 16 << 20  # of any mode but raw (drivers/nvdimm/claim.c:nd_namespace_store)
 
 # the region as the task names it: key, names; how errors call the namespace; nvdimm.Region, None in check mode before it is made; the rest as declared:
@@ -27,6 +25,8 @@ def parse(inventory, entry, check_mode=False):
     if len(keys) != 1:
         raise TestbedError("a namespace's region is named by memory_devices or by nvdimms, one of the two", remedy="%s given" % (" and ".join(keys) or "none"))
     names, name, uuid = list(entry[keys[0]]), entry.get("name"), entry.get("uuid")
+    if name is not None:
+        namespace_words.check_name(name)
     where = "%s %s" % ("memory device" if keys[0] == "memory_devices" else "NVDIMM", ", ".join(map(str, names)))
     who = "namespace %sof %s" % ("%s " % (name or uuid) if name or uuid else "", where)
     if keys[0] == "nvdimms":
@@ -46,7 +46,10 @@ def parse(inventory, entry, check_mode=False):
     wanted = Wanted(keys[0], names, who, region, name, uuid, entry["state"], entry.get("mode"), entry.get("map"),
                     *[_bytes(entry.get(key), "%s of the %s" % (key, who)) for key in ("size", "align", "sector_size")],
                     allow=bool(entry.get("allow_data_loss")))
-    _check_words(wanted)
+    try:
+        namespace_words.check_mode(wanted.mode or "fsdax", [key for key in ("map", "align", "sector_size") if getattr(wanted, key) is not None])
+    except TestbedError as exc:
+        raise TestbedError("%s: %s" % (who, exc.summary), remedy=exc.remedy)
     return wanted
 
 
@@ -59,13 +62,6 @@ def _uuid(text, who):
         raise TestbedError("%s: %r is not a uuid" % (who, text))
 
 
-def _is_uuid(text):
-    try:
-        return bool(uuids.UUID(text))
-    except ValueError:
-        return False
-
-
 def _bytes(value, what):
     if value is None or str(value).lower() == "all" and what.startswith("size"):
         return None
@@ -73,20 +69,6 @@ def _bytes(value, what):
     if not count:
         raise TestbedError("%s is 0" % what)
     return count
-
-
-def _check_words(wanted):
-    """What is wrong by itself, whatever the machine is."""
-    if wanted.name is not None and not 0 < len(wanted.name.encode("utf-8")) <= NAME_BYTES or wanted.name and not wanted.name.isprintable():
-        raise TestbedError("a namespace's name has 1 to %d bytes and is printable, this is not: %.80r" % (NAME_BYTES, wanted.name))
-    if wanted.name is not None and (re.fullmatch(r"namespace[0-9]+\.[0-9]+", wanted.name) or _is_uuid(wanted.name)):
-        raise TestbedError("%s is no name for a namespace: %s" % (wanted.name, "it is a uuid" if _is_uuid(wanted.name) else "it is the kernel's own numbering"))
-    mode = wanted.mode or "fsdax"
-    for key in ("map", "align"):
-        if getattr(wanted, key) is not None and mode not in ("fsdax", "devdax"):
-            raise TestbedError("%s: a %s namespace has no %s" % (wanted.who, mode, key), remedy="only fsdax and devdax have one")
-    if wanted.sector_size is not None and mode == "devdax":
-        raise TestbedError("%s: a devdax namespace has no sectors" % wanted.who, remedy="leave sector_size out")
 
 
 def find(inventory, wanted):
