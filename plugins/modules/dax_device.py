@@ -15,6 +15,7 @@ description:
     volatile memory can be divided into several devices.
   - The knob C(memmap_on_memory) of each device is written before kmem sees it. The new memory blocks are left offline, for M(memlab.testbed.memory_blocks).
   - What is asked for is what comes out, or an error. Nothing falls back to another placement. Where the kernel's page tables can be read, they are asked.
+    RV(devices[].proven) says whether they were.
   - When something fails, what this call had changed is put back, and the error says so.
 options:
   devices:
@@ -188,6 +189,14 @@ devices:
       type: list
       elements: str
       returned: when there is such
+    proven:
+      description: Whether the kernel's page tables show its memmap to be where it was asked for.
+      returned: in mode V(system-ram), in check mode only where nothing is to be changed
+      type: bool
+    unproven:
+      description: Why that is not proven. M(memlab.testbed.memmap_facts) has other proofs, for memory blocks that are online.
+      returned: when it is not proven
+      type: str
     size:
       description: Bytes of the dax device.
       type: int

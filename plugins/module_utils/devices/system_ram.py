@@ -139,11 +139,12 @@ def check(host, wanted, divisions=(), check_mode=False, reboot_pending=False):
     """Refuse, before anything has changed, what cannot come out as asked.
 
     :arg reboot_pending: in check mode, that the boot parameter is off until a restart which check mode has left out.
-    Returns the entries that need a change, what leaves its driver, and ``{who: what is lost by it}``. Raises :class:`TestbedError`.
+    Returns the entries that need a change, what leaves its driver, ``{who: what is lost by it}``, and of those that look right ``{who: why that is not
+    proven}``. Raises :class:`TestbedError`.
     """
     unit = block_size(host)
     alike = [entry for entry in wanted if is_as_wanted(host, entry)]
-    astray = proven.astray(host, [entry for entry in alike if entry.on_device is not None])
+    astray, unproven = proven.look(host, [entry for entry in alike if entry.on_device is not None])
     changes = [entry for entry in wanted if entry not in alike or entry.who in astray]
     releases = _releases(changes, divisions, wanted, unit)
     lost = {}
@@ -167,7 +168,7 @@ def check(host, wanted, divisions=(), check_mode=False, reboot_pending=False):
     # The last, because another kernel or boot parameter may change it, and whoever is about to reboot wants to know the rest.
     for entry in [entry for entry in wanted if entry.on_device]:
         _check_self_hosting(host, entry, check_mode, check_mode and reboot_pending)
-    return changes, releases, lost
+    return changes, releases, lost, unproven
 
 
 def _check_self_hosting(host, entry, check_mode, reboot_pending):
@@ -205,7 +206,7 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0, lost=()):
     """Bring every entry to what is wanted; of those for system RAM, the ones for DRAM are bound first.
 
     :arg timeout: seconds for one block to go offline. :arg lost: ``who`` of the entries whose device holds what is lost by it.
-    Returns what ``auto_online_blocks`` was, and ``wanted`` with the devices that were made.
+    Returns what ``auto_online_blocks`` was, ``wanted`` with the devices that were made, and ``{who: why its placement is not proven}``.
     Raises :class:`TestbedError` after undoing what this call did; the undoing is in its details.
     """
     undo, renamed, added = session.Undo(), {}, []
@@ -224,7 +225,7 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0, lost=()):
             for entry in sorted(changes, key=lambda entry: bool(entry.on_device)):
                 added.append(entry.who)
                 _add(host, entry, undo)
-            proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
+            unproven = proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
     except (TestbedError, signals.Interrupt) as exc:
         if undo:
             _put_back(host, undo, exc)
@@ -232,7 +233,7 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0, lost=()):
         exc.details += ["may be lost all the same: what %s held" % who for who in gone]
         exc.changed = exc.changed or bool(gone)
         raise exc
-    return policy, wanted
+    return policy, wanted, unproven
 
 
 def _put_back(host, undo, exc):
@@ -368,7 +369,7 @@ def apply(host, entries, check_mode=False, timeout=60.0, reboot_pending=False):
     wanted, divisions = parse(host, entries, check_mode)
     divisions = [division for division in divisions if parts.needs_change(division)]
     before = [status(host, entry) for entry in wanted]
-    changes, releases, lost = check(host, wanted, divisions, check_mode, reboot_pending)
+    changes, releases, lost, unproven = check(host, wanted, divisions, check_mode, reboot_pending)
     altered = [entry in changes for entry in wanted]
     policy = host.read_optional(holds.AUTO_ONLINE)
     if check_mode:
@@ -378,9 +379,14 @@ def apply(host, entries, check_mode=False, timeout=60.0, reboot_pending=False):
                 report.update(mode=entry.mode, knob=report.get("knob") if entry.on_device is None else entry.on_device, size=entry.size)
     else:
         if changes or divisions:
-            policy, wanted = change(host, wanted, changes, releases, divisions, timeout, lost)
+            policy, wanted, more = change(host, wanted, changes, releases, divisions, timeout, lost)
+            unproven.update(more)
         reports = [dict(status(host, entry), changed=touched) for entry, touched in zip(wanted, altered)]
     for entry, report in zip(wanted, reports):
         if entry.who in lost:
             report["lost"] = lost[entry.who]
+        if entry.on_device is not None and not (check_mode and report["changed"]):
+            report["proven"] = entry.who not in unproven
+            if entry.who in unproven:
+                report["unproven"] = unproven[entry.who]
     return bool(changes or divisions), reports, before, policy

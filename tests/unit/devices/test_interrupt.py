@@ -48,7 +48,7 @@ def test_while_page_tables_are_read(bound, monkeypatch, place):
     monkeypatch.setattr(kernel, "read_geometry", lambda *unused: geometry.Geometry(4096, 64, UNIT, 512, False))
     monkeypatch.setattr(page_tables, place, interrupt)
     entry = types.SimpleNamespace(who="it", blocks=[370], on_device=False)
-    for ask in (lambda: proven.astray(bound, [entry]), lambda: unmovable.memmaps(bound, [338])):
+    for ask in (lambda: proven.look(bound, [entry]), lambda: unmovable.memmaps(bound, [338])):
         with interrupted(), signals.as_errors():
             ask()
 

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import regions, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import page_tables
 
@@ -30,9 +30,32 @@ def place_memmaps(monkeypatch):
     return lies
 
 
+def proofs(reports):
+    return [(report.get("proven"), report.get("unproven")) for report in reports]
+
+
 def test_as_asked_for(bound, lies):
     lies(DRAM)
-    assert system_ram.apply(bound, [ONE, TWO])[0] is False
+    for check_mode in (True, False):
+        changed, reports = system_ram.apply(bound, [ONE, TWO], check_mode)[:2]
+        assert (changed, proofs(reports)) == (False, [(True, None)] * 2)
+
+
+def test_tables_that_cannot_be_read_prove_nothing(fresh):
+    """The recorded guest has no /proc/kcore, as under lockdown."""
+    regions.apply(fresh, [{"memory_devices": ["1"]}, {"memory_devices": ["2"]}])
+    assert proofs(system_ram.apply(fresh, [ONE, TWO], check_mode=True)[1]) == [(None, None)] * 2
+    for changed in (True, False):
+        found = system_ram.apply(fresh, [ONE, TWO])
+        assert found[0] is changed
+        assert [(proven, "/proc/kcore" in why) for proven, why in proofs(found[1])] == [(False, True)] * 2
+    assert proofs(system_ram.apply(fresh, [dict(ONE, mode="devdax", memmap=None), TWO])[1])[0] == (None, None)
+
+
+def test_tables_without_a_memmap_prove_nothing(bound, monkeypatch):
+    monkeypatch.setattr(page_tables, "read_leaves", lambda *unused: page_tables.Walk(64, []))
+    changed, reports = system_ram.apply(bound, [ONE, TWO])[:2]
+    assert (changed, proofs(reports)) == (False, [(False, "the kernel's page tables have no memmap of memory block %d" % number) for number in (338, 370)])
 
 
 def test_dram_of_the_node_that_the_device_is_on_is_dram(bound, lies):
@@ -49,7 +72,7 @@ def test_astray_is_a_change(bound, lies):
     lies(DEVICE, DEVICE, DRAM)
     assert system_ram.apply(bound, [ONE, TWO], check_mode=True)[0] is True
     changed, reports = system_ram.apply(bound, [ONE, TWO])[:2]
-    assert (changed, [report["changed"] for report in reports]) == (True, [False, True])
+    assert (changed, [report["changed"] for report in reports], proofs(reports)) == (True, [False, True], [(True, None)] * 2)
 
 
 def test_astray_again_is_an_error(bound, lies):
