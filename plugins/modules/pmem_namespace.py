@@ -17,6 +17,7 @@ description:
     to, held by another device or online as memory is never changed. The refusal lists everything that was found.
   - Bytes without a signature are looked for in samples over the whole device, up to 32 MiB in all of it, beyond that in 8192 pages of 4 KiB,
     two in each of 4096 equal stretches. Little data between them can go unseen.
+  - Dax devices of namespaces that it makes or enables go to device_dax, whatever other driver would take them by their names.
   - When something fails, what this call made is removed again, and the error says what stays.
 options:
   namespaces:

@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, lock
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
@@ -30,7 +31,9 @@ class NdHost(Host):
         super().__init__(str(root))
         self.log, self.content, self.filled, self.claimed, self.faults, self.hooks = [], {}, {}, set(), {}, {}
         self.label_area = "\0" * 256
+        self.ids = ()  # dax devices whose names kmem has on its list (new_id)
         self.boot()
+        os.makedirs(self.path(lock.DIRECTORY), exist_ok=True)
 
     # the tree
 
@@ -67,6 +70,20 @@ class NdHost(Host):
 
     def driver(self, place, name):
         os.symlink("../../../bus/nd/drivers/" + name, self.path(place + "/driver"))
+
+    def _probe(self, place):
+        """A dax device comes to a driver that has its name on its list, else to the one for its kind, if by itself (drivers/dax/bus.c:dax_bus_match, 6.12)."""
+        if self.read_optional(holds.AUTOPROBE) != "0":
+            self.driver(place, "kmem" if os.path.basename(place) in self.ids else "device_dax")
+
+    def write(self, name, value):
+        self.log.append("%s < %s" % (name, value))
+        if name == holds.AUTOPROBE:
+            self.put(name, value)
+        elif name == dax.BUS + "/drivers/device_dax/bind":
+            self.driver("%s/devices/%s" % (dax.BUS, value), "device_dax")
+        else:
+            raise AssertionError("nothing else is written")
 
     def region(self, bus, number, dimm, size, labels):
         base = "%s/region%d" % (bus, number)
@@ -137,7 +154,7 @@ class NdHost(Host):
             self.put("%s/%s/dev" % (claim, device), "252:1")
             self.put("%s/%s/size" % (claim, device), str(size - 6 * MIB))
             self.link("%s/%s" % (claim, device), "dax")
-            self.driver("%s/%s" % (claim, device), "device_dax")
+            self._probe("%s/%s" % (claim, device))
         else:
             os.makedirs(self.path("%s/block/%s" % (claim, device)))
             self.put("/sys/class/block/%s/size" % device, str(size // 512))

@@ -7,9 +7,10 @@ Each step looks for use and data again before it destroys anything, and is undon
 """
 from __future__ import annotations
 
+import contextlib
 import uuid as uuids
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, nvdimm, session, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, nvdimm, session, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.namespace_entries import completed, find, labels_wanted, unit
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -20,24 +21,48 @@ def change(host, plans):
     """Remove, make anew, make. Raises :class:`TestbedError`: what this call made is gone again then, and the details say what stays and what is lost."""
     undo, stays = session.Undo(), []
     try:
-        _load_drivers(host)
-        for found in plans:
-            if found.action == "remove":
-                _remove(host, found, stays)
-        for found in plans:
-            if found.action == "remake":
-                _remake(host, found, undo, stays)
-        for found in plans:
-            if found.action == "enable":
-                undo.add("the %s enabled" % found.entry.who, _disable_again, host, found)
-                host.run(["ndctl", "enable-namespace", found.namespace.name])
-            elif found.action == "make":
-                _make(host, found.entry, undo, stays)
+        with _held(host):
+            _load_drivers(host)
+            for found in plans:
+                if found.action == "remove":
+                    _remove(host, found, stays)
+            for found in plans:
+                if found.action == "remake":
+                    _remake(host, found, undo, stays)
+            for found in plans:
+                if found.action == "enable":
+                    undo.add("the %s enabled" % found.entry.who, _disable_again, host, found)
+                    _run(host, ["ndctl", "enable-namespace", found.namespace.name])
+                elif found.action == "make":
+                    _make(host, found.entry, undo, stays)
     except (TestbedError, signals.Interrupt) as exc:
         exc.details = exc.details + stays
         exc.changed = exc.changed or bool(stays)
-        undo.into(exc)
+        session.put_back(host, undo, exc, _held)
         raise exc
+
+
+def _held(host):
+    """A new dax device is bound by us, to device_dax: kmem may have its name on the list of those that it takes, left there by ``daxctl`` or by hand, and
+    would make memory of what it holds. Without the bus there is no such list yet."""
+    return holds.autoprobe_off(host) if host.exists(holds.AUTOPROBE) else contextlib.nullcontext()
+
+
+def _run(host, argv):
+    """A command that makes or enables namespaces; what dax devices come of it go to device_dax, as far as it takes them."""
+    idle = _idle(host)
+    try:
+        return host.run(argv)
+    finally:
+        for name in [name for name in _idle(host) if name not in idle]:
+            with contextlib.suppress(TestbedError):  # it stays without a driver, as it would where the kernel binds it
+                dax.bind(host, name, "device_dax")
+
+
+def _idle(host):
+    """Names of namespaces' dax devices that no driver has."""
+    return [entry.device for entry in nvdimm.namespaces(host)
+            if entry.mode == "devdax" and entry.device and host.link_name("%s/devices/%s/driver" % (dax.BUS, entry.device)) is None]
 
 
 def _disable_again(host, found):
@@ -75,7 +100,7 @@ def _remove(host, found, stays):
             raise TestbedError("%s is still there although ndctl said it was destroyed" % found.entry.who)
     except (TestbedError, signals.Interrupt) as exc:
         undo = session.Undo()
-        undo.add("the %s disabled" % found.entry.who, host.run, ["ndctl", "enable-namespace", found.namespace.name])
+        undo.add("the %s disabled" % found.entry.who, _run, host, ["ndctl", "enable-namespace", found.namespace.name])
         if found.namespace.enabled and not _is_enabled(host, found.namespace):
             undo.into(exc)
         if not _is_as_it_was(host, found.namespace, lost):
@@ -83,7 +108,7 @@ def _remove(host, found, stays):
         raise exc
     stays.append("removed before that: the %s, with what it held" % found.entry.who)
     if found.entry.region.labels != "used":
-        host.run(["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it
+        _run(host, ["ndctl", "enable-namespace", found.namespace.name])  # raw again, as the kernel would have it
 
 
 def _is_enabled(host, namespace):
@@ -164,7 +189,7 @@ def refuse_damaged_labels(host, wanted):
 
 def _enable_region(host, wanted):
     try:
-        host.run(["ndctl", "enable-region", wanted.region.name])
+        _run(host, ["ndctl", "enable-region", wanted.region.name])
     except TestbedError as exc:
         exc.changed = True
         raise exc
@@ -179,12 +204,12 @@ def _options(wanted):
 
 def _create(host, wanted):
     argv = ["ndctl", "create-namespace", "--region", wanted.region.name, "--size", str(wanted.size), "--uuid", wanted.uuid]
-    _tool(host, argv + (["--name", wanted.name] if wanted.name else []) + _options(wanted), "%s could not be made" % wanted.who)
+    _tool(host, argv + (["--name", wanted.name] if wanted.name else []) + _options(wanted), "%s could not be made" % wanted.who, _run)
 
 
 def _form(host, wanted, name):
     """Another mode for the one namespace of a region without labels."""
-    _tool(host, ["ndctl", "create-namespace", "--no-autolabel", "--force", "--reconfig", name] + _options(wanted), "%s could not be made" % wanted.who)
+    _tool(host, ["ndctl", "create-namespace", "--no-autolabel", "--force", "--reconfig", name] + _options(wanted), "%s could not be made" % wanted.who, _run)
 
 
 def _form_over(host, wanted, before, lost, stays):
@@ -206,7 +231,7 @@ def _unform(host, who, before, held):
     if not _is_as_it_was(host, before, held):
         contents.refuse_use(host, before.name, who, "remove")
         host.run(["ndctl", "destroy-namespace", "--force", before.name])
-        host.run(["ndctl", "enable-namespace", before.name])
+        _run(host, ["ndctl", "enable-namespace", before.name])
 
 
 def _destroy_made(host, region, uuid):
@@ -217,8 +242,8 @@ def _destroy_made(host, region, uuid):
         host.run(["ndctl", "destroy-namespace", "--force", left.name])
 
 
-def _tool(host, argv, summary):
+def _tool(host, argv, summary, run=lambda host, argv: host.run(argv)):
     try:
-        return host.run(argv)
+        return run(host, argv)
     except TestbedError as exc:
         raise TestbedError(summary, details=[exc.summary] + exc.details, remedy=exc.remedy or "the kernel log may say more")

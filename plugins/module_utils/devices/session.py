@@ -23,6 +23,24 @@ def changing(host, check_mode=False, timeout=120.0):
         yield holds.restore_leftovers(host)
 
 
+def put_back(host, undo, failure, *holding):
+    """``undo`` under the holds that its steps were taken under, anew: that somebody else set what was held may be the failure.
+
+    :arg holding: functions of the host that return a hold, see :mod:`holds`.
+    """
+    if not undo:
+        return
+    with contextlib.suppress(signals.Interrupt), signals.deferred():  # as in Undo.into
+        try:
+            with contextlib.ExitStack() as held:
+                for hold in holding:
+                    held.enter_context(hold(host))
+                undo.into(failure)
+        except TestbedError as exc:
+            failure.details.append(exc.summary)
+            failure.changed = failure.changed or bool(undo)
+
+
 class Undo(object):
     """Steps back, run in reverse order when a later step fails."""
 

@@ -9,7 +9,6 @@ be known beforehand is checked before the first change, and a failure puts back 
 from __future__ import annotations
 
 import collections
-import contextlib
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, parts, preflight, proven, regions, session, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
@@ -227,24 +226,12 @@ def change(host, wanted, changes, releases, divisions, timeout=60.0, lost=()):
                 _add(host, entry, undo)
             unproven = proven.refuse_astray(host, [entry for entry in changes if entry.on_device is not None])
     except (TestbedError, signals.Interrupt) as exc:
-        if undo:
-            _put_back(host, undo, exc)
+        session.put_back(host, undo, exc, holds.auto_online_off, holds.autoprobe_off)
         gone = [who for who in added if who in lost]
         exc.details += ["may be lost all the same: what %s held" % who for who in gone]
         exc.changed = exc.changed or bool(gone)
         raise exc
     return policy, wanted, unproven
-
-
-def _put_back(host, undo, exc):
-    """Under the same holds, taken anew: that somebody else set what was held may be the failure."""
-    with contextlib.suppress(signals.Interrupt), signals.deferred():  # as in Undo.into
-        try:
-            with holds.auto_online_off(host), holds.autoprobe_off(host):
-                undo.into(exc)
-        except TestbedError as also:
-            exc.details.append(also.summary)
-            exc.changed = exc.changed or bool(undo)
 
 
 def _release(host, release, undo, renamed, timeout):

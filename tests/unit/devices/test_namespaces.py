@@ -4,11 +4,12 @@
 """Namespaces as declared state."""
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import namespaces, nvdimm, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, namespaces, nvdimm, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.tests.synthetic.nvdimms import MIB, NdHost
 
@@ -321,6 +322,52 @@ def test_a_removal_that_ends_in_the_middle_is_a_change(pmem):
     with pytest.raises(signals.Interrupted, match="lost before that: what the namespace new of NVDIMM 0x2 held") as caught, signals.as_errors():
         apply(pmem, dict(NEW, state="absent", allow_data_loss=True))
     assert caught.value.changed is True
+
+
+@pytest.fixture(name="listed")
+def boot_with_names_on_the_list_of_kmem(pmem):
+    pmem.put(holds.AUTOPROBE, "1")
+    pmem.ids = ("dax0.0", "dax1.0", "dax1.1", "dax3.0")
+    return pmem
+
+
+def drivers(host):
+    return {name: host.link_name("/sys/bus/dax/devices/%s/driver" % name) for name in host.listdir("/sys/bus/dax/devices")}
+
+
+def test_no_new_dax_device_goes_to_kmem(listed):
+    """``daxctl reconfigure-device`` leaves the name of what it moves on the list of kmem, which would make memory of the next device of that name."""
+    plain = {"nvdimms": ["0x3"], "mode": "devdax", "map": "mem"}
+    assert apply(listed, RAM, FAR, plain)[0] is True
+    assert drivers(listed) == dict.fromkeys(["dax0.0", "dax1.0", "dax3.0"], "device_dax")
+    again = dict(FAR, state="reconfigured", map="mem", allow_data_loss=True)
+    assert apply(listed, again)[0] is True
+    assert drivers(listed) == dict.fromkeys(["dax0.0", "dax1.0", "dax3.0"], "device_dax")
+    assert listed.read(holds.AUTOPROBE) == "1" and not listed.exists(holds.NOTES)
+
+
+def test_no_dax_device_goes_to_kmem_when_its_namespace_is_put_back(listed):
+    apply(listed, FAR)
+    listed.faults["ndctl create-namespace"] = 1
+    with pytest.raises(TestbedError, match="undone: the namespace far"):
+        apply(listed, dict(FAR, state="reconfigured", map="mem", allow_data_loss=True))
+    assert drivers(listed) == {"dax0.0": "device_dax"}
+    assert listed.read(holds.AUTOPROBE) == "1"
+
+
+def test_one_that_nobody_has_stays_so(listed):
+    apply(listed, RAM)
+    os.unlink(listed.path("/sys/bus/dax/devices/dax1.0/driver"))
+    apply(listed, FAR)
+    assert drivers(listed) == {"dax0.0": "device_dax", "dax1.0": None}
+
+
+def test_a_bus_that_somebody_else_sets_meanwhile(listed):
+    listed.hooks["ndctl create-namespace"] = lambda: listed.put(holds.AUTOPROBE, "1")
+    with pytest.raises(TestbedError, match="drivers_autoprobe was set to 1 by someone else(?s:.*)undone: namespace far of memory device 0x11") as caught:
+        apply(listed, FAR)
+    assert caught.value.changed is False
+    assert drivers(listed) == {} and not [entry for entry in nvdimm.namespaces(listed) if entry.label]
 
 
 @pytest.fixture(name="useless", params=["absent", "rubbish"])
