@@ -15,9 +15,10 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, numbered
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import kernel
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
 
-STRUCT_PAGE = 64  # bytes, on every 64-bit distribution kernel from 6.1 to 7.3; debugging options make it larger
+STRUCT_PAGE = 64  # bytes, where the kernel does not tell: on every 64-bit distribution kernel from 6.1 to 7.3; debugging options make it larger
 
 
 def memmap_bytes(size, page_size, struct_page=STRUCT_PAGE):
@@ -54,7 +55,7 @@ def dram_nodes(host, devices, unit):
 def refuse_unless_fits(host, size, devices, unit):
     """Raise :class:`TestbedError`, with the figures, unless the memmap of ``size`` more bytes fits in free DRAM."""
     page_size = os.sysconf("SC_PAGE_SIZE")
-    needed = memmap_bytes(size, page_size)
+    needed = memmap_bytes(size, page_size, kernel.read_geometry(host, unit).struct_page or STRUCT_PAGE)
     nodes = dram_nodes(host, devices, unit)
     free = available(read_zones(host), nodes) * page_size
     if needed > free:

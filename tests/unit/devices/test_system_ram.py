@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds, preflight, regions, signals, stepwise, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
+from ansible_collections.memlab.testbed.tests.synthetic import kcore
 
 ONE, TWO = "1", "2"
 BIND = "/sys/bus/dax/drivers/kmem/bind"
@@ -165,6 +166,13 @@ def test_too_little_dram(made, monkeypatch):
         with pytest.raises(TestbedError, match=r"memmap of 2G needs 32.0 MiB of DRAM, and node 0 can give [0-9.]+ MiB: use memmap: device"):
             system_ram.apply(made, wanted("dram", "dram"), check_mode)
     assert made.log == []
+
+
+def test_a_kernel_with_a_larger_struct_page_needs_more_dram(made):
+    kcore.write(made.path("/proc/kcore"), [], struct_page=128)
+    made.put("/proc/zoneinfo", "Node 0, zone   Normal\n  pages free     1\n        high     1\n        present  1\n  start_pfn:     1\n")
+    with pytest.raises(TestbedError, match="memmap of 2G needs 64.0 MiB of DRAM"):
+        system_ram.apply(made, wanted("dram", "dram"), check_mode=True)
 
 
 def test_zoneinfo_of_a_real_guest(bound):
