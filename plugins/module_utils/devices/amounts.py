@@ -148,7 +148,7 @@ def keep_boot_memory(host, wanted, plans):
     """
     hot = None
     for target, steps in zip(wanted, plans):
-        leaving = [step.block for step in steps if step.word == "offline"]
+        leaving = {step.block for step in steps if step.word == "offline"}
         if set(KEYS).intersection(target.place.named) or target.state == "offline" or not leaving:
             continue
         if hot is None:

@@ -95,8 +95,8 @@ def _remove(host, found, stays):
     lost = contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
     try:
         _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
-        # its info block is gone with the next look of a driver only, but no driver has it any more
-        if found.namespace.enabled and _is_enabled(host, found.namespace) or _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
+        untouched = found.namespace.enabled and found.namespace in nvdimm.namespaces(host)
+        if untouched or _by_label(host, found.entry.region, found.namespace.label_uuid) is not None:
             raise TestbedError("%s is still there although ndctl said it was destroyed" % found.entry.who)
     except (TestbedError, signals.Interrupt) as exc:
         undo = session.Undo()

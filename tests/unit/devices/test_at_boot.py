@@ -258,6 +258,13 @@ def test_settings_that_cannot_work(systemd, change, words):
     assert [path for path in install.PATHS if systemd.exists(path)] == []
 
 
+@pytest.mark.parametrize("key", ["wait", "block_timeout"])
+@pytest.mark.parametrize("value", [0, -1, 1e5, float("nan"), float("inf")])
+def test_a_time_that_no_step_takes_is_never_installed(key, value):
+    with pytest.raises(TestbedError, match="^%s: .* is not a number of seconds above 0, at most 86400" % key):
+        declared_file.dump(declared(ONE, **{key: value}))
+
+
 def test_a_mistake_is_never_installed(systemd):
     with pytest.raises(TestbedError, match="memmap is missing"):
         install.apply(systemd, settings({"serial": "0x1"}), True)
