@@ -17,6 +17,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 CONFIGURATION = boot_line.CONFIGURATION
+# What 41_custom has GRUB read behind it.
+CUSTOM = "/boot/grub/custom.cfg"
 ENVIRONMENT = "/boot/grub/grubenv"
 # The entry for a boot on trial, and what has grub.cfg read it.
 TRIAL = "/boot/grub/memlab-trial.cfg"
@@ -35,10 +37,13 @@ fi
 EOF
 """
 
-# id: as grub-set-default takes it, submenus before it with ">"; body: its lines
-Entry = collections.namedtuple("Entry", "id title release body")
+# id: as grub-set-default takes it, submenus before it with ">"; body: its lines; options: what stands behind the title but for the id, as it is written;
+# open: whether it and the submenus before it are there for everybody, where superusers are set
+Entry = collections.namedtuple("Entry", "id title release body options open")
 
 _OPENS = re.compile(r"^\s*(menuentry|submenu)\s+(.*)\{\s*$")
+_WORD = re.compile(r"(?:'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.|[^\s'\"\\])+")
+_ID_OPTIONS = ("$menuentry_id_option", "--id", "${menuentry_id_option}")
 _LINUX = re.compile(r"^\s*linux(?:efi|16)?\s+\S*?vmlinu[zx]-(\S+)(.*)$")
 
 
@@ -49,23 +54,25 @@ def entries(host):
 
 def parse(text):
     """The entries in a GRUB script, submenus followed, conditions not."""
-    found, path, body, title, place, depth = [], [], None, None, None, 0
+    found, path, opens, body, title, place, options, depth = [], [], [], None, None, None, [], 0
     for line in text.splitlines():
         opened = _OPENS.match(line)
         if body is None and opened:
-            title, place = _names(opened.group(2))
+            (title, place), options = _names(opened.group(2)), _options(opened.group(2))
             if opened.group(1) == "submenu":
                 path.append(place)
+                opens.append(_is_open(options))
             else:
                 body = []
         elif body is not None and line.strip() == "}" and depth == 0:
-            found.append(Entry(">".join(path + [place]), title, _release(body), body))
+            found.append(Entry(">".join(path + [place]), title, _release(body), body, options, all(opens) and _is_open(options)))
             body = None
         elif body is not None:
             depth += 1 if line.rstrip().endswith("{") else -1 if line.strip() == "}" else 0
             body.append(line)
         elif line.strip() == "}" and path and depth == 0:
             path.pop()
+            opens.pop()
         elif line.rstrip().endswith("{"):
             depth += 1
         elif line.strip() == "}":
@@ -81,9 +88,20 @@ def _names(words):
         parts = words.split()
     title, place = parts[0] if parts else "", None
     for option, value in zip(parts[1:], parts[2:]):
-        if option in ("$menuentry_id_option", "--id", "${menuentry_id_option}"):
+        if option in _ID_OPTIONS:
             place = value
     return title, place or title
+
+
+def _options(words):
+    """What a menuentry has behind its title, quotes as they stand, without its id."""
+    found = _WORD.findall(words)[1:]
+    return [word for before, word in zip([""] + found, found) if word not in _ID_OPTIONS and before not in _ID_OPTIONS]
+
+
+def _is_open(options):
+    """Whether nobody is asked for a password first (grub-core/commands/menuentry.c:grub_cmd_menuentry: users come before unrestricted)."""
+    return "--unrestricted" in options and not any(word.partition("=")[0] == "--users" for word in options)
 
 
 def _release(body):
@@ -175,6 +193,14 @@ def why_not_once(host):
     return None
 
 
+def why_not_alone(host, entry):
+    """Why GRUB would not start this entry without somebody at its console, or ``None``: with superusers, it asks for a password (grub_menu_execute_entry)."""
+    text = "\n".join(host.read_optional(name) or "" for name in (CONFIGURATION, CUSTOM))
+    if entry.open or not re.search(r"^\s*set\s+superusers=[\"']?[^\s\"']", text, re.MULTILINE):
+        return None
+    return "GRUB has superusers and asks for a password before it starts %s" % entry.id
+
+
 def command_line(entry):
     """The kernel's command line as this entry gives it, without GRUB's own escapes."""
     line = next(found for found in map(_LINUX.match, entry.body) if found)
@@ -229,10 +255,11 @@ def update(host):
 
 
 def trial_text(entry, parameters):
-    """GRUB script of the entry for a boot on trial: ``entry`` as it is, with further parameters behind its own."""
+    """GRUB script of the entry for a boot on trial: ``entry`` as it is, whoever may start it, with further parameters behind its own."""
     body = []
     for line in entry.body:
         if _LINUX.match(line):
             line = line.rstrip() + "".join(" " + boot_line.for_grub(word) for word in parameters)
         body.append(line.strip())
-    return "menuentry 'Linux %s, on trial for one boot' --id %s {\n\t%s\n}\n" % (entry.release, TRIAL_ID, "\n\t".join(body))
+    options = "".join(word + " " for word in entry.options)
+    return "menuentry 'Linux %s, on trial for one boot' %s--id %s {\n\t%s\n}\n" % (entry.release, options, TRIAL_ID, "\n\t".join(body))

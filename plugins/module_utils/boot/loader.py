@@ -56,6 +56,10 @@ class Grub(object):
         """Why the default cannot be changed now, or ``None``."""
         return None
 
+    def why_not_alone(self, entry):
+        """Why an entry would not start without somebody at the console, or ``None``."""
+        return grub.why_not_alone(self.host, entry)
+
     def update(self):
         grub.update(self.host)
 
@@ -111,6 +115,10 @@ class SystemdBoot(object):
 
     def why_fixed(self):
         return systemd_boot.why_not_once(self.host)
+
+    @staticmethod
+    def why_not_alone(entry):
+        return None
 
     def update(self):
         pass  # an entry is a file: there is no list to write anew

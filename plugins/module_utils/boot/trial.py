@@ -110,6 +110,10 @@ def _examine(host, wanted):
             raise TestbedError("%s is the running kernel or the default, and %s differs from what is installed" % (wanted.release, missing[0]["file"]),
                                remedy="give the new kernel a release of its own (LOCALVERSION)")
         return boot, before
+    reason = boot.why_not_alone(before)
+    if reason:
+        raise TestbedError("a failed trial would not come back by itself: " + reason,
+                           remedy="give it --unrestricted (CLASS in /etc/grub.d/10_linux), and the submenu that it is in, or set GRUB_DISABLE_SUBMENU=y")
     own = host.run(["dpkg", "--print-architecture"]).strip() if host.live else None
     for entry in wanted.packages:
         if own and entry["architecture"] not in (own, "all"):

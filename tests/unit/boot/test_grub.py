@@ -78,6 +78,43 @@ def test_the_entry_on_trial_is_the_kernel_s_own_and_some_words(tree):
     assert grub.command_line(recorded).endswith("mitigations=off panic=3 oops=panic softlockup_panic=1 memlab.trial=30")
 
 
+def test_the_entry_on_trial_may_be_started_by_whom_the_kernel_s_own_may(tree):
+    """Not so, GRUB stops at a password where superusers are set, and no kernel runs that a watchdog could end."""
+    host = tree("grub-armed")[1]
+    text = host.read(grub.CONFIGURATION).replace("--class os ", "--class os --unrestricted --hotkey 'n' ")
+    entry = grub.for_release(grub.parse(text), "6.1.0-56-panics")
+    assert grub.trial_text(entry, []).splitlines()[0] == (
+        "menuentry 'Linux 6.1.0-56-panics, on trial for one boot' --class debian --class gnu-linux --class gnu --class os --unrestricted --hotkey 'n'"
+        " --id memlab-trial {")
+    assert grub.parse(grub.trial_text(entry, []))[0].open and not grub.parse(grub.trial_text(entry._replace(options=[]), []))[0].open
+    odd = "menuentry 'It'\\''s' \"--users\" 'a b' --id x --class os {\n\tlinux /vmlinuz-6.1\n}\n"
+    assert [(found.title, found.id, found.options, found.open) for found in grub.parse(odd)] == [
+        ("It's", "x", ['"--users"', "'a b'", "--class", "os"], False)]
+
+
+@pytest.mark.parametrize("superusers, menus, said", [
+    ("", "--class os", None), ('set superusers=""\n', "--class os", None), ('set superusers="root"\n', "--unrestricted", None),
+    ('set superusers="root"\n', "--class os", "GRUB has superusers and asks for a password before it starts " + OLD),
+    ("set superusers=root\n", "--unrestricted --users root", "GRUB has superusers"),
+])
+def test_an_entry_that_grub_asks_a_password_for(tree, superusers, menus, said):
+    directory, host = tree("grub-armed")
+    text = host.read(grub.CONFIGURATION).replace("$menuentry_id_option", menus + " $menuentry_id_option")
+    (directory / "boot/grub/grub.cfg").write_text(superusers + text, encoding="ascii")
+    entry = grub.for_release(grub.entries(host), "6.1.0-56-amd64")
+    found = grub.why_not_alone(host, entry)
+    assert entry.id == OLD and (found is None if said is None else found.startswith(said))
+
+
+def test_a_submenu_that_grub_asks_a_password_for(tree):
+    """As with --unrestricted in CLASS alone, which 10_linux does not give to its submenu."""
+    directory, host = tree("grub-armed")
+    (directory / "boot/grub/grub.cfg").write_text(host.read(grub.CONFIGURATION).replace("--class os", "--class os --unrestricted"), encoding="ascii")
+    (directory / "boot/grub/custom.cfg").write_text("set superusers='root'\n", encoding="ascii")
+    first, inner = (next(found for found in grub.entries(host) if found.id == place) for place in ("gnulinux-simple-" + UUID, OLD))
+    assert grub.why_not_alone(host, first) is None and grub.why_not_alone(host, inner)
+
+
 @pytest.mark.parametrize("line, reason", [
     ("24 1 254:2 / / rw - ext4 /dev/vda2 rw", None),
     ("24 1 253:0 / / rw - ext4 /dev/mapper/vg-root rw", "LVM, RAID or encryption"),

@@ -50,6 +50,7 @@ def test_what_is_asked_for_cannot_be(host, changes, said):
 @pytest.mark.parametrize("place, text, said", [
     ("proc/sys/kernel/osrelease", "5.10.0\n", "kernel 5.10.0 runs, and 6.1.0-56-amd64 is the default: a failed trial would not come back to what runs"),
     ("proc/self/mountinfo", "24 1 253:0 / / rw - ext4 /dev/mapper/vg-root rw\n", "a kernel cannot be tried for one boot: GRUB cannot write"),
+    ("boot/grub/custom.cfg", "set superusers=\"root\"\n", "a failed trial would not come back by itself: GRUB has superusers .*: give it --unrestricted"),
     ("boot/grub/grub.cfg", "menuentry 'Other system' {\n\tchainloader /x\n}\n", "grub starts no kernel of this system by default"),
 ])
 def test_the_host_cannot(host, place, text, said):
