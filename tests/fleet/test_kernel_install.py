@@ -19,6 +19,7 @@ PLAN = {"stage": "booted", "release": NEW, "release_before": OLD, "default_befor
 ANSWERS = {"kernel_package_info": KERNEL, "kernel_trial armed": PLAN, "kernel_trial accepted": {"changed": True, "removed": []},
            "kernel_trial abandoned": {"changed": True, "removed": ["linux-image-" + NEW], "remembered": []},
            "kernel_gate": {"passed": True, "reasons": [], "running": NEW}, "memmap_facts": {"ansible_facts": {"memmap": {"conflicts": []}}},
+           "ping": {"ping": "pong"},
            "boot_entry": {"default": ADVANCED % OLD, "default_release": OLD, "running": NEW, "fixed": None,
                           "entries": [{"release": OLD}, {"release": NEW}]}}
 MODULE = """#!%s
@@ -69,12 +70,15 @@ def the_role(tmp_path, collection):
         (place / name).symlink_to(collection / name)
     for name in {name.split()[0] for name in ANSWERS} | {"rebooted"}:
         (place / "plugins/modules" / (name + ".py")).write_text(MODULE % sys.executable)
+    # what wait_for_connection asks
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library/ping.py").write_text(MODULE % sys.executable)
     (place / "roles/host_reboot/tasks").mkdir(parents=True)
-    (place / "roles/host_reboot/tasks/main.yml").write_text("- memlab.testbed.rebooted:\n")
+    (place / "roles/host_reboot/tasks/main.yml").write_text("- name: Reboot the host\n  memlab.testbed.rebooted:\n")
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
 
     def run(answers, tasks_from="main", **variables):
-        (tmp_path / "answers").write_text(json.dumps(dict(ANSWERS, rebooted={"changed": True}, **answers)))
+        (tmp_path / "answers").write_text(json.dumps({**ANSWERS, "rebooted": {"changed": True}, **answers}))
         given = dict(variables, tasks_from=tasks_from, ansible_python_interpreter=sys.executable, kernel_install_packages=["/x/new.deb"])
         environment = dict(os.environ, ROLE_TEST=str(tmp_path), ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "collections"), LC_ALL="C.UTF-8",
                            ANSIBLE_CONFIG=str(collection / "ansible.cfg"), ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"),
@@ -117,7 +121,7 @@ def test_without_a_default_there_is_no_way_back(role):
 
 
 GATE = ["kernel_package_info", "kernel_trial armed", "kernel_gate"]
-BACK = ["boot_entry", "rebooted", "kernel_trial abandoned"]
+BACK = ["ping", "boot_entry", "rebooted", "kernel_trial abandoned"]
 
 
 def test_a_kernel_that_passes_is_kept(role):
@@ -133,7 +137,7 @@ def test_a_kernel_that_passes_is_kept(role):
     ({"memmap_facts": {"failed": True, "msg": "no such thing"}}, GATE + ["memmap_facts"] + BACK, "Look at the memmap facts: no such thing"),
     # the default is the new kernel already when accepting it fails
     ({"kernel_trial accepted": {"failed": True, "msg": "update-grub failed"}, "boot_entry": dict(ANSWERS["boot_entry"], default_release=NEW)},
-     GATE + ["memmap_facts", "kernel_trial accepted", "boot_entry"] + BACK, "Make it the default: update-grub failed"),
+     GATE + ["memmap_facts", "kernel_trial accepted", "ping", "boot_entry"] + BACK[1:], "Make it the default: update-grub failed"),
     # under a kernel that cannot tell the boot loader, accepting has not either: the reboot comes first
     ({"kernel_trial accepted": {"failed": True, "msg": "no EFI variables"},
       "boot_entry": dict(ANSWERS["boot_entry"], default_release=NEW, fixed="this kernel offers no EFI variables")},
@@ -145,6 +149,56 @@ def test_whatever_fails_after_the_boot_brings_the_earlier_kernel_back(role, answ
     assert (done.result["outcome"], done.result["reason"]) == ("rolled_back", reason)
     assert "kernel %s is not kept: %s. %s runs and is the default." % (NEW, reason, OLD) in done.output
     assert [given for name, given in done.asked if name == "boot_entry"] == [{}, {"default": ADVANCED % OLD}][:asked.count("boot_entry")]
+
+
+GONE = {"unreachable": True, "msg": "no route"}
+RETURNED = dict(ANSWERS["boot_entry"], running=OLD)
+
+
+@pytest.mark.parametrize("answers, asked, reason", [
+    # it dies under the gate
+    ({"kernel_gate": GONE, "boot_entry": RETURNED}, GATE + BACK, "the host was lost while its kernel was looked at; the host returned to %s by itself" % OLD),
+    ({"kernel_gate": GONE}, GATE + BACK, "the host was lost while its kernel was looked at"),
+    ({"memmap_facts": GONE}, GATE + ["memmap_facts"] + BACK, "the host was lost while its kernel was looked at"),
+    ({"kernel_trial accepted": GONE}, GATE + ["memmap_facts", "kernel_trial accepted"] + BACK,
+     "the host was lost while its kernel was being made the default"),
+    # the gate has seen why, and then it dies
+    ({"kernel_gate": {"passed": False, "reasons": ["kernel log: Oops"], "running": NEW}, "boot_entry": RETURNED}, GATE + BACK,
+     "kernel log: Oops; the host returned to %s by itself" % OLD),
+    ({"kernel_gate": {"passed": False, "reasons": ["running release: x", "module y: z"], "running": OLD}, "boot_entry": RETURNED}, GATE + BACK,
+     "it did not come up: the host returned to %s by itself" % OLD),
+])
+def test_a_host_that_is_lost_under_the_gate_is_waited_for_and_the_reason_kept(role, answers, asked, reason):
+    done = role(answers, kernel_install_assertions=[{"expression": "`true`"}])
+    asked = [name for name in asked if name != "rebooted" or answers.get("boot_entry") != RETURNED]
+    assert (done.code, done.names) == (2, asked), done.output
+    assert (done.result["outcome"], done.result["reason"]) == ("rolled_back", reason)
+    # where accepting may have come to its end, nothing else says what there is to remove
+    assert ("release" in done.asked[-1][1]) == ("kernel_trial accepted" in answers)
+
+
+ARMED = {"kernel_trial armed": dict(PLAN, stage="armed", changed=True)}
+AWAY = {"failed": True, "msg": "Timed out waiting for last boot time check (timeout=1)\nmore"}
+
+
+@pytest.mark.parametrize("answers, outcome, said", [
+    ({"rebooted": AWAY, "boot_entry": RETURNED}, "rolled_back", "is not kept: Reboot the host: Timed out waiting for last boot time check (timeout=1)."),
+    ({"rebooted": AWAY, "ping": {"failed": True, "msg": "no"}}, "lost",
+     "is not kept, and the host is away: Reboot the host: Timed out waiting for last boot time check (timeout=1). Reset it, and run again."),
+    ({"kernel_gate": GONE, "ping": {"failed": True, "msg": "no"}}, "lost", "is away: the host was lost while its kernel was looked at."),
+    # the reboot to the earlier kernel
+    ({"kernel_gate": {"passed": False, "reasons": ["check: x"], "running": NEW}, "rebooted": AWAY, "kernel_trial armed": PLAN}, "lost", "is away: check: x."),
+])
+def test_a_host_that_stays_away_leaves_a_result_and_the_kernel_s_last_words(role, tmp_path, answers, outcome, said):
+    (tmp_path / "serial").write_text("Loading Linux %s ...\nKernel panic - not syncing: why\n" % NEW)
+    (tmp_path / "new.deb").write_text("")
+    (tmp_path / "brought").mkdir()
+    given = dict(KERNEL, packages=[dict(KERNEL["packages"][0], path=str(tmp_path / "new.deb"))])
+    done = role(dict(ARMED, kernel_package_info=given, **answers), kernel_install_serial_log=str(tmp_path / "serial"), kernel_install_reboot_timeout=1,
+                __kernel_install_directory=str(tmp_path / "brought"), __kernel_install_patience=1)
+    assert done.code == 2 and said in done.output, done.output
+    assert (done.result["outcome"], done.result["tail"]) == (outcome, ["Kernel panic - not syncing: why"])
+    assert done.result["tail"][0] in done.output
 
 
 @pytest.mark.parametrize("variables, said", [
