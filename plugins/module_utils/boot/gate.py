@@ -16,6 +16,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory import kerne
 
 PSTORE = ("/sys/fs/pstore", "/var/lib/systemd/pstore")
 _TAIL = 15
+_PART = re.compile(r"(\w[\w ]*#\d+) Part(\d+)\n")
 # Said of a watchdog that is left running, which is what a trial wants of it (drivers/watchdog/watchdog_dev.c:watchdog_release), and of the boot
 # parameters, among which oops=panic is no oops.
 _OURS = re.compile(r"watchdog\d*: watchdog did not stop|^(Kernel c|C)ommand line: |^Unknown kernel command line parameters ")
@@ -75,18 +76,41 @@ def shape(line):
 
 
 def remembered(host, since=0.0):
-    """The end of what a kernel left in persistent storage when it died, newest first; ``[]`` for nothing. :arg since: seconds since the epoch."""
-    found = []
-    for directory in PSTORE:
-        for name in host.listdir(directory):
-            place = "%s/%s" % (directory, name)
-            try:
-                state = os.stat(host.path(place))
-            except OSError:
-                continue
-            if "dmesg" in name and os.path.isfile(host.path(place)) and state.st_mtime >= since:
-                found.append((state.st_mtime, place))
-    if not found:
+    """The end of the last that a kernel left in persistent storage when it died; ``[]`` for nothing. :arg since: seconds since the epoch.
+
+    systemd-pstore(8) moves the records to directories of their own, and puts those of a firmware that takes small ones only together again: dmesg.txt. Where
+    it has not, part 1 is the end of the log, and the highest part its beginning (fs/pstore/platform.c:pstore_dump).
+    """
+    whole, parts = [], []
+    for name, when in _records(host):
+        text = host.read_optional(name) if when >= since else None
+        if text is None:
+            continue
+        head = _PART.match(text)
+        if name.endswith("/dmesg.txt") or not head:
+            whole.append((when, name, text))
+        else:
+            parts.append((head.group(1), int(head.group(2)), when, text[head.end():]))
+    for event in {record[0] for record in parts}:
+        those = sorted(record[1:] for record in parts if record[0] == event)
+        whole.append((max(when for unused, when, text in those), event, "\n".join(text for unused, when, text in reversed(those))))
+    if not whole:
         return []
-    lines = [line for line in host.read(max(found)[1]).splitlines() if line.strip()]
+    together = [found for found in whole if found[1].endswith("/dmesg.txt")]
+    lines = [line for line in max(together or whole)[2].splitlines() if line.strip()]
     return [kernel_log.without_addresses(line) for line in lines[-_TAIL:]]
+
+
+def _records(host):
+    """(path, time of its last change) of each record of a kernel's log, but for those that are packed still."""
+    found = []
+    for top in PSTORE:
+        for directory, unused, names in os.walk(host.path(top)):
+            place = top + directory[len(host.path(top)):]
+            for name in names:
+                if name.startswith("dmesg") and not name.endswith(".z"):
+                    try:
+                        found.append(("%s/%s" % (place, name), os.stat(os.path.join(directory, name)).st_mtime))
+                    except FileNotFoundError:
+                        pass  # systemd-pstore has moved it meanwhile
+    return found

@@ -53,13 +53,33 @@ def test_what_is_no_command(machine, check):
         gate.look(machine, "6.1.0-new", [], [], [check])
 
 
+def record(machine, name, when, text):
+    os.makedirs(os.path.dirname(machine.path(name)), exist_ok=True)
+    with open(machine.path(name), "w", encoding="ascii") as stream:
+        stream.write(text)
+    os.utime(machine.path(name), (when, when))
+
+
 def test_the_end_of_what_pstore_holds(machine):
-    directory = machine.path("/sys/fs/pstore")
-    os.makedirs(directory)
-    for name, when, text in (("dmesg-efi-1", 100, "old\n"),
-                             ("dmesg-efi-2", 200, "Panic#1 Part1\nKernel panic - at ffff888012345678\n"), ("console-1", 300, "no\n")):
-        with open(os.path.join(directory, name), "w", encoding="ascii") as stream:
-            stream.write(text)
-        os.utime(os.path.join(directory, name), (when, when))
-    assert gate.remembered(machine, 150) == ["Panic#1 Part1", "Kernel panic - at [address]"]
+    for name, when, text in (("dmesg-efi-1", 100, "old\n"), ("dmesg-efi-2", 200, "Panic#1 Part1\nKernel panic - at ffff888012345678\n"),
+                             ("dmesg-efi-9.enc.z", 300, "no\n"), ("console-1", 300, "no\n")):
+        record(machine, "/sys/fs/pstore/" + name, when, text)
+    assert gate.remembered(machine, 150) == ["Kernel panic - at [address]"]
     assert gate.remembered(machine, 250) == []
+
+
+def test_the_parts_of_a_record_are_in_the_order_of_the_log_and_the_last_record_counts(machine):
+    """As EFI variables hold them: the parts of a second, of which the first is the end of the log."""
+    for name, when, text in (("170000000001001", 200, "Oops#1 Part1\nOops: 0002\n"), ("170000000001002", 201, "Panic#2 Part1\nthe end\n"),
+                             ("170000000002002", 201, "Panic#2 Part2\nbefore\n"), ("170000000010002", 201, "Panic#2 Part10\nlong before\n")):
+        record(machine, "/sys/fs/pstore/dmesg-efi-" + name, when, text)
+    assert gate.remembered(machine) == ["long before", "before", "the end"]
+
+
+@pytest.mark.parametrize("place", ["1700000000/dmesg.txt", "1700000000/001/dmesg.txt"])
+def test_what_systemd_has_moved_away_and_put_together(machine, place):
+    for name, when, text in (("1600000000/dmesg.txt", 100, "another day\n"), (place, 210, "before\nthe end\n"),
+                             ("1700000000/dmesg-efi-170000000001001", 211, "Panic#1 Part1\nthe end\n"),
+                             ("1700000000/dmesg-efi-170000000002001", 212, "Panic#1 Part2\nbefore\n")):
+        record(machine, "/var/lib/systemd/pstore/" + name, when, text)
+    assert gate.remembered(machine, 150) == ["before", "the end"]
