@@ -11,8 +11,9 @@ short_description: Install a kernel for one boot, and accept it or take it back
 version_added: "0.1.0"
 description:
   - V(armed) installs kernel packages beside the kernels that are there, and chooses the new kernel for the next boot alone. The default entry stays what it is.
-  - That boot has further parameters, a watchdog that the initramfs starts where the machine has one (C(softdog) where it has none), and a limit of time,
-    so that a host that panics, hangs or is not heard of again returns to its default kernel by itself.
+  - That boot has further parameters, a watchdog that the initramfs starts where the machine has one (C(softdog) where it or its driver is not there),
+    and a limit of time, so that a host that panics, hangs or is not heard of again returns to its default kernel by itself.
+  - Where the new kernel has no watchdog at all, or the host no initramfs-tools, a warning says so.
   - V(accepted) makes the running kernel the default and removes kernels that are not to be kept.
   - V(abandoned) takes everything back that V(armed) has brought.
   - What dpkg was interrupted at is finished first. The host is not rebooted.
@@ -124,7 +125,7 @@ held_before:
   returned: with state armed
   type: bool
 watchdog:
-  description: Drivers that the initramfs loads for a watchdog.
+  description: Drivers of a watchdog that guard the boot, of those that the new kernel has. In check mode those of the running kernel.
   returned: with state armed
   type: list
   elements: str

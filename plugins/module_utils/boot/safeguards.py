@@ -15,6 +15,10 @@ import re
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import files
 
 PARAMETER = "memlab.trial"
+# For what leaves a kernel's timers running.
+SOFT = "softdog"
+# What HOOK needs of the package whose mkinitramfs runs it.
+_FUNCTIONS = "/usr/share/initramfs-tools/hook-functions"
 HOOK = "/etc/initramfs-tools/hooks/memlab-trial"
 SCRIPT = "/etc/initramfs-tools/scripts/init-top/memlab-trial"
 FEEDER = "/etc/systemd/system.conf.d/90-memlab-trial.conf"
@@ -41,6 +45,8 @@ done
 for driver in %(drivers)s; do
   modprobe -q "$driver" heartbeat="$seconds" timeout="$seconds" soft_margin="$seconds" || :
 done
+# Where this kernel has none of them.
+[ -c /dev/watchdog ] || modprobe -q %(soft)s soft_margin="$seconds" || :
 # Closed without the letter V, it goes on.
 [ ! -c /dev/watchdog ] || echo > /dev/watchdog
 """
@@ -90,16 +96,43 @@ def drivers(host, release):
             words = line.split()
             if len(words) == 3 and words[2] in known and words[2] not in found and any(fnmatch.fnmatchcase(alias, words[1]) for alias in there if alias):
                 found.append(words[2])
-    return found or ["softdog"]
+    return found or [SOFT]
+
+
+def of_kernel(host, names, release):
+    """(those of ``names`` that an installed kernel has, softdog where it has none of them, or nothing; those of them that are built in)."""
+    found = {}
+    for place, ending in (("modules.dep", ":"), ("modules.builtin", "\n")):
+        text = host.read_optional("/lib/modules/%s/%s" % (release, place)) or ""
+        found[place] = {_module(line.partition(ending)[0]) for line in text.splitlines()}
+    there = [name for name in names if name in found["modules.dep"] | found["modules.builtin"]]
+    if not there and SOFT in found["modules.dep"] | found["modules.builtin"]:
+        there = [SOFT]
+    return there, [name for name in there if name in found["modules.builtin"]]
+
+
+def lacks(host, there, names, release):
+    """What of the early watchdog is not to be had with an installed kernel, one line each. :arg there: as :func:`of_kernel` returns them."""
+    found = []
+    if not there:
+        found.append("kernel %s has no driver of a watchdog (%s): what hangs in it does not come back by itself" % (
+            release, ", ".join(dict.fromkeys(list(names) + [SOFT]))))
+    elif not host.exists(_FUNCTIONS):
+        found.append("no initramfs-tools here, whose initramfs would start the watchdog: what hangs before systemd runs does not come back by itself")
+    return found
 
 
 def _module(path):
     return re.sub(r"\.ko(\.\w+)?$", "", posixpath.basename(path)).replace("-", "_")
 
 
-def parameters(given, seconds):
-    """The boot parameters of the trial: those given, and the one that the watchdog is started by."""
-    return list(given) + ["%s=%d" % (PARAMETER, seconds)]
+def parameters(given, seconds, built=()):
+    """The boot parameters of the trial: those given, the one that the watchdog is started by, and the seconds of drivers that are built in.
+
+    modprobe does not reach these. A driver takes its own name for the seconds; the kernel passes over the others.
+    """
+    words = ["%s.%s=%d" % (driver, name, seconds) for driver in built for name in ("heartbeat", "timeout", "soft_margin")]
+    return list(given) + ["%s=%d" % (PARAMETER, seconds)] + words
 
 
 def put(host, names, seconds, deadline):
@@ -107,7 +140,9 @@ def put(host, names, seconds, deadline):
 
     :arg names: watchdog drivers. :arg seconds: that the watchdog waits. :arg deadline: seconds from the start after which an unconfirmed boot ends.
     """
-    texts = ((HOOK, _HOOK % " ".join(names), 0o755), (SCRIPT, _SCRIPT % {"parameter": PARAMETER, "drivers": " ".join(names)}, 0o755),
+    # the new kernel may have another driver than this one
+    texts = ((HOOK, _HOOK % " ".join(dict.fromkeys(list(names) + [SOFT])), 0o755),
+             (SCRIPT, _SCRIPT % {"parameter": PARAMETER, "drivers": " ".join(names), "soft": SOFT}, 0o755),
              (FEEDER, _FEEDER % seconds, 0o644), (UNITS + "/" + TIMER, _TIMER % (PARAMETER, deadline), 0o644),
              (UNITS + "/" + SERVICE, _SERVICE % PARAMETER, 0o644))
     changed = [files.put(host, place, text, mode) for place, text, mode in texts]

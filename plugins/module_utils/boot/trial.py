@@ -37,7 +37,8 @@ def record(host):
 
 
 def arm(host, wanted, check_mode=False):
-    """Install and choose for one boot. Returns a dict: changed, stage, release, release_before, default_before, held_before, packages, repaired, watchdog.
+    """Install and choose for one boot. Returns a dict: changed, stage, release, release_before, default_before, held_before, packages, repaired, watchdog,
+    and warnings where the new kernel has no watchdog.
 
     ``stage`` is ``armed``, ``booted`` where the kernel runs already but is not the default yet, or ``accepted`` where nothing is left to do.
     Everything that can be known is refused before the first change; what fails after that is undone. Raises :class:`TestbedError`.
@@ -76,7 +77,7 @@ def arm(host, wanted, check_mode=False):
     files.put(host, RECORD, json.dumps(written, indent=1, sort_keys=True) + "\n")
     try:
         with signals.as_errors():
-            _change(host, boot, before, wanted, bool(half))
+            answer.update(_change(host, boot, before, wanted, bool(half)))
     except TestbedError as exc:
         raise _undone(host, exc)
     files.put(host, RECORD, json.dumps(dict(written, stage="armed"), indent=1, sort_keys=True) + "\n")
@@ -128,11 +129,13 @@ def _examine(host, wanted):
 
 
 def _change(host, boot, before, wanted, interrupted):
+    """Returns what :func:`arm` answers of the watchdog."""
+    names = record(host)["watchdog"]
     if interrupted:
         packages.repair(host)
     if not boot.pinned() or boot.default().id != before.id:
         boot.set_default(before)
-    safeguards.put(host, record(host)["watchdog"], wanted.watchdog, wanted.deadline)
+    safeguards.put(host, names, wanted.watchdog, wanted.deadline)
     packages.install(host, _paths(wanted))
     for name in ("vmlinuz", "initrd.img"):
         place = "/boot/%s-%s" % (name, wanted.release)
@@ -146,13 +149,16 @@ def _change(host, boot, before, wanted, interrupted):
     now = boot.default()
     if now is None or now.id != before.id:
         raise TestbedError("installing %s has made %s the default" % (wanted.release, now and now.id))
-    given = safeguards.parameters(wanted.parameters, wanted.watchdog)
+    drivers, built = safeguards.of_kernel(host, names, wanted.release)
+    given = safeguards.parameters(wanted.parameters, wanted.watchdog, built)
     boot.put_trial(entry, given)
     if wanted.kexec:
         host.run(["kexec", "--load", "/boot/vmlinuz-" + wanted.release, "--initrd=/boot/initrd.img-" + wanted.release,
                   "--command-line=" + boot.command_line(loader.choose(boot, boot.trial_id))])
     else:
         boot.set_once(loader.choose(boot, boot.trial_id))
+    said = safeguards.lacks(host, drivers, names, wanted.release)
+    return dict({"watchdog": drivers}, **({"warnings": said} if said else {}))
 
 
 def _paths(wanted):

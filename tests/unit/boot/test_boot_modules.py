@@ -227,6 +227,22 @@ def test_kernel_trial_armed_accepted_and_the_same_again(host, call, kernel, four
     assert (code, answer["changed"], answer["stage"]) == (0, False, "accepted")
 
 
+def test_kernel_trial_of_a_kernel_with_another_watchdog_or_none(host, call, deb):
+    """The old kernel has the machine's driver as a module."""
+    host.put("/sys/bus/pci/devices/0000:00:05.0/modalias", "pci:v00008086d000025ABsv0sd0bc08sc80i00\n")
+    host.put("/lib/modules/%s/modules.dep" % OLD, "kernel/drivers/watchdog/i6300esb.ko:\n")
+    host.put("/lib/modules/%s/modules.alias" % OLD, "alias pci:v00008086d000025ABsv*sd*bc*sc*i* i6300esb\n")
+    host.put("/usr/share/initramfs-tools/hook-functions", "")
+    place = grub.TRIAL if isinstance(host, GrubHost) else "/efi/loader/entries/a-memlab-trial.conf"
+    for name, builtin, drivers, given in (("i6300esb", "kernel/drivers/watchdog/i6300esb.ko\n", ["i6300esb"], True), ("none", "", [], False)):
+        path = deb("linux-image-" + name, {"boot/vmlinuz-6-" + name: "kernel", "boot/initrd.img-6-" + name: "initrd",
+                                           "lib/modules/6-%s/modules.builtin" % name: builtin})
+        code, answer = call("kernel_trial", host, armed(call, host, path, release="6-" + name))
+        assert (code, answer["watchdog"], " i6300esb.heartbeat=120" in host.read(place)) == (0, drivers, given), answer
+        assert [said for said in answer.get("warnings", []) if "no driver of a watchdog (i6300esb, softdog)" in str(said)] != [] or given
+        assert call("kernel_trial", host, {"state": "abandoned"})[0] == 0
+
+
 def test_kernel_trial_abandoned_is_as_it_was(host, call, kernel, four_steps):
     call("boot_entry", host, {"default": OLD})
     before = state(host)

@@ -50,6 +50,45 @@ def test_a_machine_without_a_watchdog_has_the_kernel_s_timers(machine):
     assert safeguards.drivers(Host(str(machine)), RELEASE) == ["softdog"]
 
 
+@pytest.mark.parametrize("dep, builtin, found", [
+    ("kernel/drivers/watchdog/i6300esb.ko.xz: kernel/drivers/watchdog/watchdog.ko.xz\nkernel/drivers/watchdog/softdog.ko.xz:\n", "", (["i6300esb"], [])),
+    ("", "kernel/drivers/watchdog/i6300esb.ko\n", (["i6300esb"], ["i6300esb"])),
+    ("kernel/drivers/watchdog/softdog.ko:\n", "", (["softdog"], [])),
+    ("", "kernel/drivers/watchdog/softdog.ko\n", (["softdog"], ["softdog"])),
+    ("kernel/drivers/watchdog/iTCO_wdt.ko:\n", "kernel/fs/ext4/ext4.ko\n", ([], [])),
+])
+def test_the_driver_is_the_new_kernel_s(machine, dep, builtin, found):
+    """Which may have it built in, not have it, or have none at all."""
+    place = machine / "lib/modules/6.9-new"
+    place.mkdir()
+    (place / "modules.dep").write_text(dep, encoding="ascii")
+    (place / "modules.builtin").write_text(builtin, encoding="ascii")
+    assert safeguards.of_kernel(Host(str(machine)), ["i6300esb"], "6.9-new") == found
+
+
+def test_what_there_is_not_is_said(machine):
+    host = Host(str(machine))
+    assert safeguards.of_kernel(host, ["i6300esb"], "6.9-none") == ([], [])
+    assert safeguards.lacks(host, [], ["i6300esb"], "6.9-none") == [
+        "kernel 6.9-none has no driver of a watchdog (i6300esb, softdog): what hangs in it does not come back by itself"]
+    assert "no initramfs-tools here" in safeguards.lacks(host, ["softdog"], ["i6300esb"], "6.9-none")[0]
+    (machine / "usr/share/initramfs-tools").mkdir(parents=True)
+    (machine / "usr/share/initramfs-tools/hook-functions").write_text("", encoding="ascii")
+    assert safeguards.lacks(host, ["softdog"], ["i6300esb"], "6.9-none") == []
+
+
+def test_the_seconds_reach_a_driver_that_is_built_in():
+    assert safeguards.parameters(["panic=10"], 40) == ["panic=10", "memlab.trial=40"]
+    assert "i6300esb.heartbeat=40" in safeguards.parameters(["panic=10"], 40, ["i6300esb"])
+
+
+def test_softdog_comes_along_for_a_kernel_without_the_machine_s_driver(tmp_path):
+    host = Host(str(tmp_path))
+    safeguards.put(host, ["i6300esb"], 30, 900)
+    assert "manual_add_modules i6300esb softdog\n" in host.read(safeguards.HOOK) + "\n"
+    assert "[ -c /dev/watchdog ] || modprobe -q softdog" in host.read(safeguards.SCRIPT)
+
+
 def test_the_files_of_a_trial_are_scripts_and_units_and_are_written_once(tmp_path):
     host = Host(str(tmp_path))
     assert safeguards.put(host, ["i6300esb"], 30, 900)
