@@ -202,6 +202,7 @@ def test_a_host_that_stays_away_leaves_a_result_and_the_kernel_s_last_words(role
 
 
 @pytest.mark.parametrize("variables, said", [
+    ({"kernel_install_checks": ["systemctl is-active ssh"]}, "kernel_install_checks: each is a list of words, all of them text"),
     ({"kernel_install_checks": [["sleep", 5]]}, "kernel_install_checks: each is a list of words, all of them text"),
     ({"kernel_install_assertions": [{"expression": "devices[?"}]}, "not a JMESPath expression: devices[? "),
 ])

@@ -188,7 +188,9 @@ def accept(host, release, keep=None, check_mode=False):
     if running != release:
         raise TestbedError("%s cannot be made the default: %s runs" % (release, running))
     entry, now, earlier = loader.choose(boot, release), boot.default(), record(host)
+    # by its release, too: a menu that was written anew may have given its entry another id
     before = [found.release for found in boot.entries() if earlier and found.id == earlier.get("default_before")]
+    before += [earlier["release_before"]] if earlier and isinstance(earlier.get("release_before"), str) else []
     installed = packages.kernels(host)
     move = now is None or now.id != entry.id or not boot.pinned()
     # once it has ended nobody knows the earlier default any more, which is to stay

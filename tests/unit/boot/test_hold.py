@@ -4,6 +4,7 @@
 """What holds a default entry comes with a trial and goes with it, on the recorded host, where GRUB's and dpkg's tools do what these tests need of them."""
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 
@@ -158,3 +159,11 @@ def test_a_kernel_that_cannot_be_removed_does_not_undo_that_another_is_accepted(
     assert answer == {"changed": True, "removed": [], "release": NEW,
                       "warnings": ["kernels that are not to be kept could not be removed: dpkg failed with exit code 1"]}
     assert loader.find(host).default().release == NEW and trial.record(host) is None
+
+
+def test_the_earlier_default_is_kept_whatever_its_entry_is_called_meanwhile(host):
+    trial.arm(host, WANTED)
+    host.runs(NEW)
+    written = trial.record(host)
+    host.put(trial.RECORD, json.dumps(dict(written, default_before="advanced-of-another-root>" + OLD)))
+    assert trial.accept(host, NEW, keep=0)["removed"] == []
