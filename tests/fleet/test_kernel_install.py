@@ -32,7 +32,8 @@ name = asked["_ansible_module_name"].rpartition(".")[2] + (" " + asked["state"] 
 with open(place + "/log", "a") as stream:
     stream.write(json.dumps([name, {key: value for key, value in asked.items() if not key.startswith("_")}]) + "\\n")
 with open(place + "/answers") as stream:
-    print(json.dumps(json.load(stream)[name]))
+    answers = json.load(stream)
+print(json.dumps(answers[name] if asked["_ansible_check_mode"] else answers.get(name + " for good", answers[name])))
 """
 PLAYBOOK = """
 - hosts: localhost
@@ -199,6 +200,24 @@ def test_a_host_that_stays_away_leaves_a_result_and_the_kernel_s_last_words(role
     assert done.code == 2 and said in done.output, done.output
     assert (done.result["outcome"], done.result["tail"]) == (outcome, ["Kernel panic - not syncing: why"])
     assert done.result["tail"][0] in done.output
+
+
+@pytest.mark.parametrize("answer, files, reason", [
+    ({"failed": True, "msg": "dpkg failed"}, ["new.deb", "more.deb"], "dpkg failed"),
+    (GONE, ["new.deb", "more.deb"], "the host was lost while the packages were being installed"),
+    # the second cannot be copied
+    ({}, ["new.deb"], ""),
+])
+def test_what_fails_before_the_boot_leaves_no_package_on_the_host(role, tmp_path, answer, files, reason):
+    (tmp_path / "brought").mkdir()
+    for name in files:
+        (tmp_path / name).write_text("")
+    packages = [dict(KERNEL["packages"][0], path=str(tmp_path / name), file=name) for name in ("new.deb", "more.deb")]
+    done = role({**ARMED, "kernel_package_info": dict(KERNEL, packages=packages), "kernel_trial armed for good": answer},
+                __kernel_install_directory=str(tmp_path / "brought"))
+    assert done.code == 2 and list((tmp_path / "brought").iterdir()) == [], done.output
+    assert (done.result["outcome"], "rebooted" in done.names) == ("rolled_back", False)
+    assert done.result["reason"].startswith(reason), done.result
 
 
 @pytest.mark.parametrize("variables, said", [

@@ -32,7 +32,7 @@ def record(host):
         return None
     if not isinstance(found, dict) or not isinstance(found.get("release"), str):
         return None
-    lists = {name: found[name] for name in ("known", "fresh") if name in found}
+    lists = {name: found[name] for name in ("known", "fresh", "brought") if name in found}
     return found if all(isinstance(each, list) and all(isinstance(word, str) for word in each) for each in lists.values()) else None
 
 
@@ -73,7 +73,8 @@ def arm(host, wanted, check_mode=False):
     fresh = [entry["package"] for entry in wanted.packages if known.get(entry["package"], ("",))[0] in ("", "not-installed", "config-files")]
     # what an earlier run had installed afresh is still the trial's to take away
     fresh += [name for name in (earlier or {}).get("fresh", []) if name not in fresh]
-    written = dict(answer, fresh=fresh, known=gate.troubles(host), begun=time.time(), stage="installing")
+    brought = _paths(wanted) if wanted.directory else []
+    written = dict(answer, fresh=fresh, brought=brought, known=gate.troubles(host), begun=time.time(), stage="installing")
     files.put(host, RECORD, json.dumps(written, indent=1, sort_keys=True) + "\n")
     try:
         with signals.as_errors():
@@ -81,7 +82,7 @@ def arm(host, wanted, check_mode=False):
     except TestbedError as exc:
         raise _undone(host, exc)
     files.put(host, RECORD, json.dumps(dict(written, stage="armed"), indent=1, sort_keys=True) + "\n")
-    for path in _paths(wanted) if wanted.directory else ():
+    for path in brought:
         files.put(host, path, None)
     os.sync()
     return answer
@@ -240,6 +241,8 @@ def abandon(host, release=None, names=(), check_mode=False):
         if packages.interrupted(host):
             packages.repair(host)
         _empty_modules(host, written["release"])
+        for path in written.get("brought", []):
+            files.put(host, path, None)
         after = boot.default()
         if now and (after is None or after.id != now.id):
             files.put(host, RECORD, None)

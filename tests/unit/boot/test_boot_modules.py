@@ -281,6 +281,22 @@ def test_kernel_trial_that_fails_half_way_is_undone(host, call, kernel):
     assert state(host) == before and installed(host) == {"linux-image-" + OLD}
 
 
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_kernel_trial_that_fails_leaves_nothing_of_what_was_brought(host, call, kernel, cut_off):
+    """Also where the power went before it could undo anything, which the next run does."""
+    host.put("/root/brought/" + os.path.basename(kernel), pathlib.Path(kernel).read_bytes())
+    if cut_off:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(trial, "abandon", lambda host: None)
+            host.faults["dpkg"] = lambda: None
+            assert call("kernel_trial", host, armed(call, host, kernel, directory="/root/brought"))[0] == 1
+        assert host.listdir("/root/brought") and call("kernel_trial", host, {"state": "abandoned"})[0] == 0
+    else:
+        host.faults["dpkg"] = lambda: None
+        assert call("kernel_trial", host, armed(call, host, kernel, directory="/root/brought"))[0] == 1
+    assert host.listdir("/root/brought") == [] and os.path.exists(kernel)
+
+
 def test_kernel_trial_of_a_package_whose_kernel_is_not_what_it_says(host, call, deb):
     """The package has a kernel, and no initramfs comes of it."""
     broken = deb("linux-image-broken", {"boot/vmlinuz-6.6.6": "kernel"})
