@@ -9,11 +9,12 @@ util/grub-mkconfig_lib.in and grub-core/lib/envblk.c.
 from __future__ import annotations
 
 import collections
+import contextlib
 import re
 import shlex
 
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import files
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot_line
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot_line, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 CONFIGURATION = boot_line.CONFIGURATION
@@ -222,31 +223,49 @@ def write_environment(host, **variables):
 
 
 def pin(host, entry):
-    """Make ``entry`` the saved default, first in the environment, then in the configuration, so that no moment has another default."""
+    """Make ``entry`` the saved default, first in the environment, then in the configuration, so that no moment has another default.
+
+    What fails is undone. Raises :class:`TestbedError`.
+    """
+    earlier = environment(host.read_optional(ENVIRONMENT)).get("saved_entry")
     write_environment(host, saved_entry=entry.id)
-    before = {name: host.read_optional(name) for name in (PIN, HOOK)}
-    files.put(host, PIN, PIN_TEXT)
-    files.put(host, HOOK, _HOOK_TEXT, 0o755)
-    if before != {PIN: PIN_TEXT.rstrip("\n"), HOOK: _HOOK_TEXT.rstrip("\n")} or not pinned(host):
-        update(host)
-    if not pinned(host):
-        raise TestbedError("update-grub ended well, but %s does not take the saved entry for its default" % CONFIGURATION,
-                           remedy="see whether a file in %s after %s sets GRUB_DEFAULT" % (boot_line.DIRECTORY, PIN))
+    with _as_they_were(host) as before:
+        try:
+            files.put(host, PIN, PIN_TEXT)
+            files.put(host, HOOK, _HOOK_TEXT, 0o755)
+            if before != {PIN: PIN_TEXT, HOOK: _HOOK_TEXT} or not pinned(host):
+                update(host)
+            if not pinned(host):
+                raise TestbedError("update-grub ended well, but %s does not take the saved entry for its default" % CONFIGURATION,
+                                   remedy="see whether a file in %s after %s sets GRUB_DEFAULT" % (boot_line.DIRECTORY, PIN))
+        except (TestbedError, signals.Interrupt):
+            with signals.deferred():
+                write_environment(host, saved_entry=earlier)
+            raise
 
 
 def unpin(host):
     """Take back what :func:`pin` has written: what is the default is GRUB's own configuration's to say again. Raises :class:`TestbedError`."""
-    before = {name: host.read_optional(name) for name in (PIN, HOOK)}
-    if any(text is not None for text in before.values()):
-        files.put(host, PIN, None)
-        files.put(host, HOOK, None)
-        try:
+    if host.exists(PIN) or host.exists(HOOK):
+        with _as_they_were(host):
+            files.put(host, PIN, None)
+            files.put(host, HOOK, None)
             update(host)
-        except TestbedError:
-            files.put(host, PIN, PIN_TEXT)  # still in what GRUB reads
-            raise
     if not _takes_saved(host) and environment(host.read_optional(ENVIRONMENT)).get("saved_entry"):
         write_environment(host, saved_entry=None)
+
+
+@contextlib.contextmanager
+def _as_they_were(host):
+    """Yields the texts of both files (``None``: absent), and puts them back when something fails: what GRUB reads has not come of the new ones."""
+    before = {name: host.read_bytes(name).decode("utf-8", "replace") if host.exists(name) else None for name in (PIN, HOOK)}
+    try:
+        yield before
+    except (TestbedError, signals.Interrupt):
+        with signals.deferred():
+            files.put(host, PIN, before[PIN])
+            files.put(host, HOOK, before[HOOK], 0o755)
+        raise
 
 
 def update(host):

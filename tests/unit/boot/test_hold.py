@@ -150,6 +150,24 @@ def test_a_default_that_cannot_be_let_go_stays_held(host):
     assert loader.apply(host, hold=False)[0] and stock(host)
 
 
+def test_a_default_that_cannot_be_chosen_leaves_all_as_it_was(host):
+    host.comes(NEWEST)
+    host.failing = "update-grub"
+    before = loader.look(host, loader.find(host))
+    with pytest.raises(TestbedError, match="update-grub failed"):
+        loader.apply(host, default=OLD)
+    assert loader.look(host, loader.find(host)) == before and not before["held"]
+    assert [host.exists(name) for name in (grub.PIN, grub.HOOK)] == [False, False] and "saved_entry" not in host.read(grub.ENVIRONMENT)
+    # one that was chosen before stays chosen, and what has the menu read the entry on trial is there with it
+    host.failing = None
+    loader.apply(host, default=OLD)
+    chosen = [host.read(name) for name in (grub.PIN, grub.HOOK, grub.ENVIRONMENT)]
+    host.failing = "update-grub"
+    with pytest.raises(TestbedError, match="update-grub failed"):
+        loader.apply(host, hold=False)
+    assert [host.read(name) for name in (grub.PIN, grub.HOOK, grub.ENVIRONMENT)] == chosen and os.access(host.path(grub.HOOK), os.X_OK)
+
+
 def test_a_kernel_that_cannot_be_removed_does_not_undo_that_another_is_accepted(host):
     host.comes("5.10.0-1")
     trial.arm(host, WANTED)
