@@ -65,8 +65,9 @@ def describe_all(host, paths):
 
 def check_descriptions(descriptions):
     """Refuse packages that are not as :func:`describe` returns them. Raises :class:`TestbedError` naming what one of them lacks."""
+    kinds = dict(dict.fromkeys(("package", "file", "path", "version", "architecture"), str), **dict.fromkeys(("size", "boot_bytes", "other_bytes"), int))
     for entry in descriptions:
-        for key, kind in (("package", str), ("file", str), ("path", str), ("version", str), ("architecture", str), ("boot_bytes", int), ("other_bytes", int)):
+        for key, kind in kinds.items():
             if not isinstance(entry.get(key), kind):
                 raise TestbedError("packages: %.80r does not say %s" % (entry, key), remedy="give what memlab.testbed.kernel_package_info says of the packages")
     if not descriptions:
@@ -111,14 +112,17 @@ def check_distribution(host):
                            remedy="Debian and its derivatives have dpkg, which is what is used here")
 
 
-def check_space(host, descriptions, copies=None, reserve=32 << 20):
+def check_space(host, descriptions, copies=None, directory=None, reserve=32 << 20):
     """Refuse what does not fit. :arg reserve: bytes that have to stay free on each file system. Raises :class:`TestbedError`.
 
-    In /boot there have to be the files and two initramfs of the present size: a new one is written beside the old. /boot and / can be one file system.
-    :arg copies: where the boot loader has a copy of the kernel and of its initramfs, if it has.
+    In /boot there have to be the files and two initramfs of the present size: a new one is written beside the old. Any of these places can be on one file
+    system. What is not in /boot is modules, by far the most of it. :arg copies: where the boot loader has a copy of the kernel and of its
+    initramfs, if it has. :arg directory: where the packages are to be brought to, if they are.
     """
     initrd = max([os.stat(host.path("/boot/" + name)).st_size for name in host.listdir("/boot") if name.startswith("initrd.img-")] or [0])
-    needs = [("/boot", sum(entry["boot_bytes"] for entry in descriptions) + 2 * initrd), ("/", sum(entry["other_bytes"] for entry in descriptions))]
+    needs = [("/boot", sum(entry["boot_bytes"] for entry in descriptions) + 2 * initrd)]
+    needs.append(("/lib/modules" if host.exists("/lib/modules") else "/", sum(entry["other_bytes"] for entry in descriptions)))
+    needs += [(directory, sum(entry["size"] for entry in descriptions if not host.exists("%s/%s" % (directory, entry["file"]))))] if directory else []
     needs += [(copies, sum(entry["boot_bytes"] for entry in descriptions) + initrd)] if copies else []
     totals = {}
     for place, need in needs:

@@ -125,7 +125,8 @@ def _examine(host, wanted):
         raise TestbedError("a kernel cannot be tried for one boot: " + reason)
     if wanted.kexec and not any(host.exists(place + "/kexec") for place in ("/usr/sbin", "/sbin")):
         raise TestbedError("the tool kexec is not installed", remedy="install kexec-tools, or let the host reboot through its firmware")
-    packages.check_space(host, missing, boot.copies(before))
+    brought_to = wanted.directory if wanted.directory and host.exists(wanted.directory) else None
+    packages.check_space(host, missing, boot.copies(before), brought_to)
     return boot, before
 
 

@@ -15,7 +15,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 OLD, NEW, NEWEST = "6.1.0-56-amd64", "6.2.0-new", "6.3.0-newest"
 PACKAGE = {"path": "/x/new.deb", "file": "new.deb", "package": "linux-image-" + NEW, "version": "1", "architecture": "amd64", "release": NEW,
-           "boot_bytes": 1000, "other_bytes": 1000}
+           "size": 1000, "boot_bytes": 1000, "other_bytes": 1000}
 WANTED = trial.Wanted(NEW, [PACKAGE], None, ["panic=10"], 60, 900, False)
 STATUS = "Package: linux-image-%s\nStatus: install ok installed\nVersion: 1\n\n"
 ENTRY = "menuentry '%s' --id %s {\n\tlinux /boot/vmlinuz-%s root=/dev/vda\n}\n"

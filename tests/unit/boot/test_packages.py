@@ -101,6 +101,22 @@ def test_room_for_the_loader_s_copy(host):
         packages.check_space(host, [{"boot_bytes": 1 << 50, "other_bytes": 0}], "/efi")
 
 
+def test_room_where_the_packages_are_brought_to_and_where_the_modules_are(host, monkeypatch):
+    """Each is a file system of its own here, as /usr and /var can be: so says what this test has os.stat answer."""
+    os.makedirs(host.path("/lib/modules"))
+    os.makedirs(host.path("/var/cache/apt/archives"))
+    real = os.stat
+    monkeypatch.setattr(packages.os, "stat", lambda path, **more: os.stat_result((0, 0, hash(path), *real(path, **more)[3:])))
+    deb = {"file": "new.deb", "size": 0, "boot_bytes": 0, "other_bytes": 0}
+    packages.check_space(host, [deb], directory="/var/cache/apt/archives")
+    for changes, place in (({"other_bytes": 1 << 60}, "/lib/modules"), ({"size": 1 << 60}, "/var/cache/apt/archives"), ({"boot_bytes": 1 << 60}, "/boot")):
+        with pytest.raises(TestbedError, match="no room for the kernel: %s has" % place):
+            packages.check_space(host, [dict(deb, **changes)], directory="/var/cache/apt/archives")
+    # what is there already has its room
+    with open(host.path("/var/cache/apt/archives/new.deb"), "wb"):
+        packages.check_space(host, [dict(deb, size=1 << 60)], directory="/var/cache/apt/archives")
+
+
 @pytest.mark.parametrize("keep, gone", [(0, ["6.10.1", "6.9.0-2-amd64", "6.9.0-1-amd64", "6.1.0"]), (2, ["6.9.0-1-amd64", "6.1.0"]), (9, [])])
 def test_the_newest_of_the_others_stay(keep, gone):
     installed = {name: name for name in ("6.1.0", "6.9.0-1-amd64", "6.9.0-2-amd64", "6.10.1", "5.10.0", "7.3.0")}

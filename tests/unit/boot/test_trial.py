@@ -11,7 +11,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.boot import trial
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 PACKAGE = {"path": "/x/new.deb", "file": "new.deb", "package": "linux-image-6.2.0-new", "version": "1", "architecture": "amd64", "release": "6.2.0-new",
-           "boot_bytes": 1000, "other_bytes": 1000}
+           "size": 1000, "boot_bytes": 1000, "other_bytes": 1000}
 WANTED = trial.Wanted("6.2.0-new", [PACKAGE], None, ["panic=10"], 60, 900, False)
 OLD = "6.1.0-56-amd64"
 STATUS = "Package: linux-image-%s\nStatus: install ok installed\nVersion: 6.1.192-2\n\n"
