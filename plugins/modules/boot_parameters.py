@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Keeps kernel boot parameters in a file of their own below C(/etc/default/grub.d), and has C(update-grub) take it over.
   - Parameters are whole words and compared as such. What else the host's configuration holds is left alone.
+  - A host that systemd-boot starts is refused, also where GRUB is installed beside it.
   - The host is not rebooted. RV(reboot_needed) says whether it has to be.
 options:
   name:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.memlab.testbed.plugins.module_utils.boot import files
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import files, systemd_boot
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -117,6 +117,9 @@ def apply(host, name, parameters, present, check_mode=False):
     before = host.read_bytes(place).decode("utf-8", "replace") if host.exists(place) else None
     after = fragment(parameters) if present else None
     meant = parameters if present else sorted(set(parameters).union(of_fragment(before)))
+    if present and systemd_boot.in_use(host):
+        raise TestbedError("systemd-boot starts this host, and its boot parameters cannot be set in a drop-in file of GRUB, even where one is installed",
+                           remedy="add %s to /etc/kernel/cmdline and have kernel-install(8) write the entries anew" % " ".join(parameters))
     tool = update_tool(host)
     if tool is None and (present or before is not None):
         raise TestbedError("this host has no update-grub, so its boot parameters cannot be set in a drop-in file of GRUB",

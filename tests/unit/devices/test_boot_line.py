@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import systemd_boot
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot_line
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -98,6 +99,19 @@ def test_without_grub(fresh):
     with pytest.raises(TestbedError, match="has no update-grub.*install grub2-common.*memory_hotplug.memmap_on_memory=1"):
         boot_line.apply(fresh, "memmap", ONE, True)
     assert boot_line.apply(fresh, "memmap", ONE, False)[:2] == (False, False)
+
+
+def test_a_host_that_systemd_boot_starts_though_grub_is_installed(grub):
+    """update-grub would end well, and the parameter never come."""
+    boot_line.apply(grub, "memmap", ONE, True)
+    grub.put("%s/LoaderInfo-%s" % (systemd_boot.VARIABLES, systemd_boot.VENDOR), "\6\0\0\0" + "".join(c + "\0" for c in "systemd-boot 252.39\0"))
+    before = list(grub.log)
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="systemd-boot starts this host.*: add memory_hotplug.memmap_on_memory=1 to /etc/kernel/cmdline"):
+            boot_line.apply(grub, "memmap", ONE, True, check_mode)
+    assert grub.log == before
+    # what is there from before goes
+    assert boot_line.apply(grub, "memmap", [], False)[0] and not grub.exists(FILE)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a b", "A", "-a", "x" * 61, "a.cfg"])
