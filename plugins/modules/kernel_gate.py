@@ -12,7 +12,8 @@ version_added: "0.1.0"
 description:
   - Compares the running kernel with what is wanted, its release, its modules, its log, and what commands say of it.
   - In the log, a warning, an oops, a lockup, a stall or a memory error does not pass, unless the kernel before the trial had said the same
-    (M(memlab.testbed.kernel_trial) writes that down).
+    (M(memlab.testbed.kernel_trial) writes that down). Where the kernel does not hold its log from the start any more, the journal is read, too;
+    a warning says where that does not help.
   - The task does not fail where something does not hold, so that the host can be brought back first. RV(reasons) says what.
 options:
   release:
@@ -96,7 +97,8 @@ def main():
     known = asked["known"] if asked["known"] is not None else (trial.record(host) or {}).get("known", [])
     try:
         reasons = gate.look(host, asked["release"], asked["modules"], known, asked["checks"], asked["log"])
-        module.exit_json(changed=False, passed=not reasons, reasons=reasons, running=loader.running(host))
+        gap = gate.log_since_start(host)[1] if asked["log"] else None
+        module.exit_json(changed=False, passed=not reasons, reasons=reasons, running=loader.running(host), **({"warnings": [gap]} if gap else {}))
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
 

@@ -7,6 +7,7 @@ The log is compared with what the earlier kernel had said by the time the trial 
 """
 from __future__ import annotations
 
+import json
 import os
 import re
 
@@ -62,12 +63,36 @@ def loaded(host):
 def troubles(host):
     """Every line of the kernel's log since it started that tells of trouble, free of addresses, each kind once."""
     found, shapes = [], set()
-    for record in kernel_log.lines(host.read_log(kernel_log.KMSG)):
+    for record in log_since_start(host)[0]:
         line = kernel_log.trouble([record])
         if line and shape(line) not in shapes and not _OURS.search(line):
             shapes.add(shape(line))
             found.append(line)
     return found
+
+
+def log_since_start(host):
+    """(records as :func:`kernel_log.lines` returns them, why there may have been earlier ones that nobody has any more, or ``None``).
+
+    The kernel counts its records from 0 (kernel/printk/printk_ringbuffer.c); where its ring has gone round, the journal has what it had read before.
+    """
+    text = host.read_log(kernel_log.KMSG)
+    records, first = kernel_log.lines(text), re.match(r"\d+,(\d+),", text)
+    if first is None or first.group(1) == "0":
+        return records, None
+    try:
+        return _of_journal(host.run(["journalctl", "-k", "-b", "-o", "json", "--all", "--no-pager"], timeout=300)) + records, None
+    except (TestbedError, ValueError) as exc:
+        return records, "the kernel's log does not reach back to its start any more, and the journal does not tell (%s)" % exc
+
+
+def _of_journal(text):
+    """The kernel's own records; a text that is not all printable comes as a list of its bytes (systemd.journal-fields(7), journalctl(1): JSON)."""
+    found = [json.loads(line) for line in text.splitlines() if line]
+    if not found:
+        raise ValueError("it is empty")
+    own = [(int(entry.get("PRIORITY", 6)), entry.get("MESSAGE") or "") for entry in found if entry.get("SYSLOG_FACILITY", "0") == "0"]
+    return [(level, bytes(said).decode("utf-8", "replace") if isinstance(said, list) else said) for level, said in own]
 
 
 def shape(line):

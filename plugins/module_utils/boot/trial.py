@@ -38,7 +38,7 @@ def record(host):
 
 def arm(host, wanted, check_mode=False):
     """Install and choose for one boot. Returns a dict: changed, stage, release, release_before, default_before, held_before, packages, repaired, watchdog,
-    and warnings where the new kernel has no watchdog.
+    and warnings where the new kernel has no watchdog, or this one's log is not whole.
 
     ``stage`` is ``armed``, ``booted`` where the kernel runs already but is not the default yet, or ``accepted`` where nothing is left to do.
     Everything that can be known is refused before the first change; what fails after that is undone. Raises :class:`TestbedError`.
@@ -73,19 +73,20 @@ def arm(host, wanted, check_mode=False):
     fresh = [entry["package"] for entry in wanted.packages if known.get(entry["package"], ("",))[0] in ("", "not-installed", "config-files")]
     # what an earlier run had installed afresh is still the trial's to take away
     fresh += [name for name in (earlier or {}).get("fresh", []) if name not in fresh]
-    brought = _paths(wanted) if wanted.directory else []
+    brought, gap = _paths(wanted) if wanted.directory else [], gate.log_since_start(host)[1]
     written = dict(answer, fresh=fresh, brought=brought, known=gate.troubles(host), begun=time.time(), stage="installing")
     files.put(host, RECORD, json.dumps(written, indent=1, sort_keys=True) + "\n")
     try:
         with signals.as_errors():
-            answer.update(_change(host, boot, before, wanted, bool(half)))
+            said = _change(host, boot, before, wanted, bool(half))
     except TestbedError as exc:
         raise _undone(host, exc)
     files.put(host, RECORD, json.dumps(dict(written, stage="armed"), indent=1, sort_keys=True) + "\n")
     for path in brought:
         files.put(host, path, None)
     os.sync()
-    return answer
+    warnings = said["warnings"] + ([gap] if gap else [])
+    return dict(answer, watchdog=said["watchdog"], **({"warnings": warnings} if warnings else {}))
 
 
 def _examine(host, wanted):
@@ -159,8 +160,7 @@ def _change(host, boot, before, wanted, interrupted):
                   "--command-line=" + boot.command_line(loader.choose(boot, boot.trial_id))])
     else:
         boot.set_once(loader.choose(boot, boot.trial_id))
-    said = safeguards.lacks(host, drivers, names, wanted.release)
-    return dict({"watchdog": drivers}, **({"warnings": said} if said else {}))
+    return {"watchdog": drivers, "warnings": safeguards.lacks(host, drivers, names, wanted.release)}
 
 
 def _paths(wanted):

@@ -196,7 +196,7 @@ def boots(host, release):
 
 @pytest.fixture(autouse=True)
 def log_of_the_kernel(host):
-    host.put("/dev/kmsg", "6,1,100,-;Linux version\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n")
+    host.put("/dev/kmsg", "6,0,100,-;Linux version\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n")
 
 
 def test_kernel_trial_armed_accepted_and_the_same_again(host, call, kernel, four_steps):
@@ -379,7 +379,7 @@ def host_whose_commands_are_real(tmp_path):
 
 def _tree(top):
     for place, text in (("proc/sys/kernel/osrelease", NEW + "\n"), ("proc/modules", "kmem 16384 0 - Live 0x0\n"),
-                        ("dev/kmsg", "6,1,100,-;Linux version\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"),
+                        ("dev/kmsg", "6,0,100,-;Linux version\n4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"),
                         ("lib/modules/%s/modules.builtin" % NEW, "kernel/drivers/dax/device-dax.ko\n")):
         (top / place).parent.mkdir(parents=True, exist_ok=True)
         (top / place).write_text(text, encoding="ascii")
@@ -430,6 +430,13 @@ def test_kernel_gate_refuses(gated, refused, parameters, said):
 def test_kernel_gate_answers_anything_cleanly(gated, call, parameters):
     code, answer = call("kernel_gate", gated, parameters)
     assert "Traceback" not in json.dumps(answer) and (answer["msg"] if code else isinstance(answer["passed"], bool))
+
+
+def test_kernel_gate_warns_of_a_log_that_has_gone_round(gated, call, tmp_path, monkeypatch):
+    (tmp_path / "gated/dev/kmsg").write_text("6,9000,100,-;fine\n", encoding="ascii")
+    monkeypatch.setattr(gated, "run", Host(gated.root).run)  # refused, as where there is no journal
+    code, answer = call("kernel_gate", gated, {"release": NEW})
+    assert (code, answer["passed"]) == (0, True) and "does not reach back to its start" in json.dumps(answer["warnings"])
 
 
 def test_kernel_gate_on_a_host_that_hides_its_log(gated, refused, tmp_path):

@@ -11,7 +11,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.boot import gate
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
-LOG = ("5,1,100,-;Linux version 6.1.0-new\n6,1,100,-;Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-new ro panic=10 oops=panic memlab.trial=30\n"
+LOG = ("5,0,100,-;Linux version 6.1.0-new\n6,1,100,-;Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-new ro panic=10 oops=panic memlab.trial=30\n"
        "5,1,150,-;Kernel command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-new ro panic=10 oops=panic memlab.trial=30\n"
        "5,1,160,-;Unknown kernel command line parameters \"oops=panic\", will be passed to user space.\n"
        "4,2,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n"
@@ -40,6 +40,40 @@ def test_each_thing_that_is_not(machine):
 def test_the_log_each_trouble_once_and_not_the_watchdog_that_the_trial_itself_has_left_running(machine):
     assert gate.troubles(machine) == ["WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20",
                                       "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [kworker:9]"]
+
+
+# As journalctl -o json gives them: a service's line, and one with a byte that is no text.
+JOURNAL = """\
+{"PRIORITY":"5","SYSLOG_FACILITY":"0","_TRANSPORT":"kernel","MESSAGE":"Linux version 6.1.0-new"}
+{"PRIORITY":"4","SYSLOG_FACILITY":"0","_TRANSPORT":"kernel","MESSAGE":"WARNING: CPU: 1 PID: 1 at fs/early.c:1 early+0x1/0x2"}
+{"PRIORITY":"4","SYSLOG_FACILITY":"3","_TRANSPORT":"kernel","MESSAGE":"WARNING: not the kernel's"}
+{"PRIORITY":"4","SYSLOG_FACILITY":"0","_TRANSPORT":"kernel","MESSAGE":[66,85,71,58,32,120,255]}
+"""
+
+
+def gone_round(machine):
+    with open(machine.path("/dev/kmsg"), "w", encoding="ascii") as stream:
+        stream.write("4,9000,200,-;WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20\n")
+
+
+def test_a_log_that_has_gone_round_is_made_whole_by_the_journal(machine):
+    gone_round(machine)
+    asked = []
+    machine.run = lambda argv, timeout=120, given=None: asked.append(argv) or JOURNAL
+    assert gate.troubles(machine) == ["WARNING: CPU: 1 PID: 1 at fs/early.c:1 early+0x1/0x2", "BUG: x\ufffd",
+                                      "WARNING: CPU: 1 PID: 77 at mm/page_alloc.c:123 warn+0x10/0x20"]
+    assert asked[0][:3] == ["journalctl", "-k", "-b"] and gate.log_since_start(machine)[1] is None
+
+
+@pytest.mark.parametrize("said", [None, "", "-- No entries --\n"])
+def test_a_log_that_nothing_makes_whole_says_so(machine, said):
+    """A kernel is not refused for that."""
+    assert gate.log_since_start(machine)[1] is None
+    gone_round(machine)
+    if said is not None:
+        machine.run = lambda argv, timeout=120, given=None: said
+    assert "does not reach back to its start any more" in gate.log_since_start(machine)[1]
+    assert len(gate.troubles(machine)) == 1
 
 
 def test_what_the_earlier_kernel_said_is_nothing_new(machine):

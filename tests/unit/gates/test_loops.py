@@ -19,6 +19,7 @@ ALLOWED = {
      "{{ range(0, (rollout_soak | float / rollout_soak_interval | float) | round(0, 'ceil') | int) | list }}"),
     # A kernel's packages, and kernels that came since.
     ("roles/kernel_install/tasks/try.yml", "{{ __kernel_install_chosen }}"),
+    ("roles/kernel_install/tasks/drop.yml", "{{ __kernel_install_chosen }}"),
     ("roles/kernel_install/tasks/rollback.yml", "{{ __kernel_install_since or [''] }}"),
 }
 
