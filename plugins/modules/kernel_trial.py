@@ -16,7 +16,7 @@ description:
   - Where the new kernel has no watchdog at all, or the host no initramfs-tools, a warning says so.
   - V(accepted) makes the running kernel the default and removes kernels that are not to be kept.
   - V(abandoned) takes everything back that V(armed) has brought.
-  - What dpkg was interrupted at is finished first. The host is not rebooted.
+  - What dpkg was interrupted at is finished first. While something else installs packages the module waits, for ten minutes at most. The host is not rebooted.
   - A kernel that systemd-boot starts as a unified kernel image cannot be tried, because its boot parameters are part of it.
 options:
   state:

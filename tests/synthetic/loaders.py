@@ -49,14 +49,15 @@ class LoaderHost(Host):
         return sorted((name[len("vmlinuz-"):] for name in self.listdir("/boot") if name.startswith("vmlinuz-")), key=_order, reverse=True)
 
     def run(self, argv, timeout=120, given=None):
-        tool, words = (argv[2], argv[3:]) if argv[0] == "env" else (argv[0], argv[1:])
+        variables = [word for word in argv if argv[0] == "env" and "=" in word and not word.startswith("-")]
+        tool, *words = argv[len(variables) + 1:] if variables else argv
         self.log.append(tool)
         if tool in self.faults:
             self.faults.pop(tool)()
             raise TestbedError("%s failed with exit code 1" % tool, details=["no more"])
         if tool == "dpkg":
             words = [self.path(word) if word.startswith("/") and self.exists(word) else word for word in words]
-            said = Host().run(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--root=" + self.root, "--force-not-root", "--force-script-chrootless",
+            said = Host().run(["env", *variables, "dpkg", "--root=" + self.root, "--force-not-root", "--force-script-chrootless",
                                "--force-bad-path", "--log=/dev/null", *words], timeout)
             self.hooks()
             return said

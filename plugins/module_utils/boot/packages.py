@@ -7,6 +7,8 @@ Source: deb(5), dpkg-query(1), dpkg(1) of dpkg 1.21 and 1.22; /var/lib/dpkg/upda
 """
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 
@@ -14,7 +16,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 STATUS = "/var/lib/dpkg/status"
 JOURNAL = "/var/lib/dpkg/updates"
-_QUIET = ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confdef", "--force-confold"]
+LOCK = "/var/lib/dpkg/lock-frontend"
+# Within alone(), which holds the lock that dpkg would take for itself.
+_QUIET = ["env", "DEBIAN_FRONTEND=noninteractive", "DPKG_FRONTEND_LOCKED=true", "dpkg", "--force-confdef", "--force-confold"]
 
 
 def describe(host, path):
@@ -102,6 +106,35 @@ def interrupted(host):
 def unfinished(host):
     """Whether dpkg was stopped before it wrote its database: what that says of packages is out of date until its next run."""
     return any(name.isdecimal() for name in host.listdir(JOURNAL))
+
+
+@contextlib.contextmanager
+def alone(host, timeout=600):
+    """Hold the lock that apt and dpkg hold while they are at work: what they have half done is no interruption. Raises :class:`TestbedError`.
+
+    Not within itself: what is closed first lets the lock go. Source: dpkg's frontend API, doc/spec/frontend-api.txt.
+    """
+    try:
+        descriptor = os.open(host.path(LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as exc:
+        raise TestbedError("cannot open dpkg's lock %s (%s)" % (LOCK, errno_name(exc.errno)))
+    try:
+        try:
+            host.wait_until(lambda: _locked(descriptor), LOCK, timeout, interval=0.5)
+        except TestbedError:
+            raise TestbedError("something else is installing packages here (it holds %s), and %g s of waiting did not see its end" % (LOCK, timeout),
+                               remedy="wait for apt or unattended-upgrades to end, and run again")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor):
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except (BlockingIOError, PermissionError):
+        return False
 
 
 def check_distribution(host):

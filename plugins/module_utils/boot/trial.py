@@ -43,6 +43,14 @@ def arm(host, wanted, check_mode=False):
     ``stage`` is ``armed``, ``booted`` where the kernel runs already but is not the default yet, or ``accepted`` where nothing is left to do.
     Everything that can be known is refused before the first change; what fails after that is undone. Raises :class:`TestbedError`.
     """
+    if check_mode:
+        return _arm(host, wanted, check_mode)
+    packages.check_distribution(host)
+    with packages.alone(host):
+        return _arm(host, wanted, check_mode)
+
+
+def _arm(host, wanted, check_mode):
     boot, before = _examine(host, wanted)
     earlier = record(host)
     answer = {"changed": False, "release": wanted.release, "release_before": loader.running(host), "default_before": before.id, "repaired": [],
@@ -67,7 +75,7 @@ def arm(host, wanted, check_mode=False):
     if absent:
         raise TestbedError("there is no package %s" % absent[0])
     if earlier and earlier["release"] != wanted.release:
-        abandon(host)
+        _abandon(host, earlier)
         earlier = None
     known = packages.states(host)
     fresh = [entry["package"] for entry in wanted.packages if known.get(entry["package"], ("",))[0] in ("", "not-installed", "config-files")]
@@ -171,7 +179,7 @@ def _paths(wanted):
 def _undone(host, failure):
     with signals.deferred():
         try:
-            abandon(host)
+            _abandon(host, record(host))
             failure.details.append("undone: the packages are removed, the default entry is what it was")
         except TestbedError as exc:
             failure.details.append("could not undo: %s" % exc.summary)
@@ -204,7 +212,9 @@ def accept(host, release, keep=None, check_mode=False):
         if boot.default().id != entry.id:
             raise TestbedError("%s was told to start %s by default, and would start %s" % (boot.name, entry.id, boot.default().id))
         try:
-            packages.purge(host, [installed[name] for name in gone])
+            if gone:
+                with packages.alone(host, timeout=120):
+                    packages.purge(host, [installed[name] for name in gone])
         except TestbedError as exc:
             # the new kernel is accepted for all that
             said.append("kernels that are not to be kept could not be removed: %s" % exc.summary)
@@ -226,6 +236,14 @@ def abandon(host, release=None, names=(), check_mode=False):
         written = {"release": release, "fresh": list(names) or ([owner] if owner else []), "begun": time.time()}
     if written is None:
         return {"changed": False, "removed": [], "remembered": []}
+    if check_mode:
+        return _abandon(host, written, check_mode)
+    with packages.alone(host):
+        return _abandon(host, written)
+
+
+def _abandon(host, written, check_mode=False):
+    """Within packages.alone(). :arg written: as :func:`record` returns it."""
     boot, running = loader.find(host), loader.running(host)
     now = boot.default()
     for word, used in (("runs", running), ("is the default", now and now.release)):

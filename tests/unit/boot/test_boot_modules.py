@@ -8,12 +8,13 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.memlab.testbed.plugins.module_utils.boot import grub, safeguards, systemd_boot, trial
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import grub, packages, safeguards, systemd_boot, trial
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.tests.synthetic.loaders import MACHINE, OLD, UUID, GrubHost, SystemdHost
 
@@ -51,6 +52,18 @@ def fixture_deb(tmp_path_factory):
 def fixture_kernel(deb):
     """The new kernel's package. Its initramfs, which a host makes for itself, is in it."""
     return deb("linux-image-" + NEW, {"boot/vmlinuz-" + NEW: "new kernel", "boot/initrd.img-" + NEW: "initrd", "lib/modules/%s/modules.dep" % NEW: ""})
+
+
+# Holds a lock as apt does for a second, writes dpkg's database, and lets it go.
+HOLDS_THE_LOCK = """
+import fcntl, sys, time
+with open(sys.argv[1], "r+b") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    time.sleep(1)
+    with open(sys.argv[2], "w") as status:
+        status.write(sys.argv[3])
+"""
 
 
 def state(host):
@@ -281,13 +294,41 @@ def test_kernel_trial_that_fails_half_way_is_undone(host, call, kernel):
     assert state(host) == before and installed(host) == {"linux-image-" + OLD}
 
 
+def test_kernel_trial_waits_for_who_installs_packages_meanwhile(host, call, kernel):
+    """As apt does when it runs by itself: what it has half done is its own to finish."""
+    with open(host.path(packages.LOCK), "wb") as lock:
+        pass
+    ready = host.read("/var/lib/dpkg/status") + "\n\n"
+    host.put("/var/lib/dpkg/status", ready.replace("ok installed", "ok half-configured"))
+    holder = subprocess.Popen([sys.executable, "-c", HOLDS_THE_LOCK, lock.name, host.path("/var/lib/dpkg/status"), ready], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        code, answer = call("kernel_trial", host, armed(call, host, kernel))
+    finally:
+        holder.stdout.close()
+        assert holder.wait() == 0
+    assert (code, answer["repaired"]) == (0, []), answer
+
+
+def test_kernel_trial_does_not_wait_for_ever(host, call, kernel, monkeypatch):
+    monkeypatch.setattr(packages.alone.__wrapped__, "__defaults__", (0,))
+    with open(host.path(packages.LOCK), "wb") as lock:
+        pass
+    before = state(host)
+    with subprocess.Popen([sys.executable, "-c", HOLDS_THE_LOCK, lock.name, os.devnull, ""], stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        code, answer = call("kernel_trial", host, armed(call, host, kernel))
+    assert code == 1 and answer["msg"].startswith("something else is installing packages here (it holds /var/lib/dpkg/lock-frontend)")
+    assert state(host) == before
+
+
 @pytest.mark.parametrize("cut_off", [False, True])
 def test_kernel_trial_that_fails_leaves_nothing_of_what_was_brought(host, call, kernel, cut_off):
     """Also where the power went before it could undo anything, which the next run does."""
     host.put("/root/brought/" + os.path.basename(kernel), pathlib.Path(kernel).read_bytes())
     if cut_off:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(trial, "abandon", lambda host: None)
+            patched.setattr(trial, "_abandon", lambda host, written: None)
             host.faults["dpkg"] = lambda: None
             assert call("kernel_trial", host, armed(call, host, kernel, directory="/root/brought"))[0] == 1
         assert host.listdir("/root/brought") and call("kernel_trial", host, {"state": "abandoned"})[0] == 0
