@@ -16,8 +16,8 @@ description:
 positional: release, lines
 options:
   _input:
-    description: The log's text.
-    type: str
+    description: Path of the log on the controller. Bytes of it that are no text do not matter.
+    type: path
     required: true
   release:
     description: Release of the kernel.
@@ -32,7 +32,7 @@ options:
 EXAMPLES = r"""
 - name: Show how a kernel ended
   ansible.builtin.debug:
-    msg: "{{ lookup('ansible.builtin.file', '/var/log/conserver/rack7.log') | memlab.testbed.boot_tail('6.1.176-memlab') }}"
+    msg: "{{ '/var/log/conserver/rack7.log' | memlab.testbed.boot_tail('6.1.176-memlab') }}"
 """
 
 RETURN = r"""
@@ -45,12 +45,18 @@ _value:
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.memlab.testbed.plugins.module_utils.boot.serial import tail
+from ansible_collections.memlab.testbed.plugins.module_utils.errors import errno_name
 
 
-def boot_tail(text, release, lines=15):
-    if not isinstance(text, str):
-        raise AnsibleFilterError("not a log's text: %.60r" % (text,))
-    return tail(text, release, lines)
+def boot_tail(path, release, lines=15):
+    if not isinstance(path, str):
+        raise AnsibleFilterError("not a log's path: %.60r" % (path,))
+    try:
+        # what a line says while a machine resets is no UTF-8, which the lookup file is going to refuse
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return tail(stream.read(), release, lines)
+    except OSError as exc:
+        raise AnsibleFilterError("cannot read %s (%s)" % (path, errno_name(exc.errno)))
 
 
 class FilterModule(object):

@@ -191,7 +191,8 @@ AWAY = {"failed": True, "msg": "Timed out waiting for last boot time check (time
     ({"kernel_gate": {"passed": False, "reasons": ["check: x"], "running": NEW}, "rebooted": AWAY, "kernel_trial armed": PLAN}, "lost", "is away: check: x."),
 ])
 def test_a_host_that_stays_away_leaves_a_result_and_the_kernel_s_last_words(role, tmp_path, answers, outcome, said):
-    (tmp_path / "serial").write_text("Loading Linux %s ...\nKernel panic - not syncing: why\n" % NEW)
+    # with what a line says while a machine resets
+    (tmp_path / "serial").write_bytes(b"\xff\x80\nLoading Linux %s ...\nKernel panic - not syncing: why\n" % NEW.encode())
     (tmp_path / "new.deb").write_text("")
     (tmp_path / "brought").mkdir()
     given = dict(KERNEL, packages=[dict(KERNEL["packages"][0], path=str(tmp_path / "new.deb"))])
@@ -199,7 +200,7 @@ def test_a_host_that_stays_away_leaves_a_result_and_the_kernel_s_last_words(role
                 __kernel_install_directory=str(tmp_path / "brought"), __kernel_install_patience=1)
     assert done.code == 2 and said in done.output, done.output
     assert (done.result["outcome"], done.result["tail"]) == (outcome, ["Kernel panic - not syncing: why"])
-    assert done.result["tail"][0] in done.output
+    assert done.result["tail"][0] in done.output and "DEPRECATION" not in done.output
 
 
 @pytest.mark.parametrize("answer, files, reason", [
@@ -223,8 +224,18 @@ def test_what_fails_before_the_boot_leaves_no_package_on_the_host(role, tmp_path
 @pytest.mark.parametrize("variables, said", [
     ({"kernel_install_checks": ["systemctl is-active ssh"]}, "kernel_install_checks: each is a list of words, all of them text"),
     ({"kernel_install_checks": [["sleep", 5]]}, "kernel_install_checks: each is a list of words, all of them text"),
+    ({"kernel_install_kexec": True, "host_reboot_by": "qemu"}, "kernel_install_kexec: host_reboot_by is qemu"),
     ({"kernel_install_assertions": [{"expression": "devices[?"}]}, "not a JMESPath expression: devices[? "),
 ])
 def test_what_the_gate_could_not_ask_is_refused_before_anything_else(role, variables, said):
     done = role({}, **variables)
     assert (done.code, done.asked) == (2, []) and said in done.output, done.output
+
+
+@pytest.mark.parametrize("command, by", [("systemctl reboot", "qemu"), ("systemctl kexec", "host")])
+def test_a_kexec_is_the_host_s_own_even_where_qemu_has_its_memory(collection, tmp_path, command, by):
+    guest = {"memlab_guest": "node", "memlab_guest_definition": {"image": {"loader": "grub"}, "cxl": {"memory_devices": [{}]}}, "host_reboot_command": command}
+    done = subprocess.run([os.path.join(os.path.dirname(sys.executable), "ansible"), "localhost", "-m", "ansible.builtin.debug", "-a", "var=host_reboot_by", "-e",
+                           "@%s" % (collection / "roles/host_reboot/defaults/main.yml"), "-e", json.dumps(guest)], text=True, check=True,
+                          env=dict(os.environ, LC_ALL="C.UTF-8", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(tmp_path)), stdout=subprocess.PIPE)
+    assert "host_reboot_by: %s" % by in done.stdout.replace('"', "")
