@@ -12,6 +12,8 @@ version_added: "0.1.0"
 description:
   - Keeps kernel boot parameters in a file of their own below C(/etc/default/grub.d), and has C(update-grub) take it over.
   - Parameters are whole words and compared as such. What else the host's configuration holds is left alone.
+  - C(memory_hotplug.memmap_on_memory=1) counts as given where the running kernel has it on, however that was written, and is not written
+    where the configuration says V(force) elsewhere, which is more.
   - A host that systemd-boot starts is refused, also where GRUB is installed beside it.
   - The host is not rebooted. RV(reboot_needed) says whether it has to be.
 options:

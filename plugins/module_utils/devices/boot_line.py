@@ -3,21 +3,26 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Kernel boot parameters in a GRUB drop-in file of their own, and whether the running kernel has them.
 
-Parameters are whole words and compared as such. Two readers stand between the file and the kernel: the shell that
-sources ``/etc/default/grub.d/*.cfg``, and GRUB's own script language, in which ``$`` and some others are special too.
+Parameters are whole words and compared as such, but for ``memory_hotplug.memmap_on_memory``, of which the kernel says what it made of the words. Two readers
+stand between the file and the kernel: the shell that sources ``/etc/default/grub.d/*.cfg``, and GRUB's own script language, in which ``$`` and some others
+are special too.
 """
 from __future__ import annotations
 
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import files, systemd_boot
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 DIRECTORY = "/etc/default/grub.d"
 CONFIGURATION = "/boot/grub/grub.cfg"
 CMDLINE = "/proc/cmdline"
 PREFIX = "50-memlab-"
+
+# The spellings that switch it on (mm/memory_hotplug.c:set_memmap_mode, lib/kstrtox.c:kstrtobool, 6.1 to 7.3; without a value up to 6.5), and those of more.
+_ON = re.compile(r"memory[-_]hotplug\.memmap[-_]on[-_]memory(=([1yYtT]|[oO][nN]).*)?")
+_FORCED = {"memory_hotplug.memmap_on_memory=%s" % word for word in ("force", "FORCE")}
 
 _NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 _SPECIAL_TO_GRUB = re.compile(r"([$;&|<>{}#*?~\[\]!()`])")
@@ -100,8 +105,13 @@ def reboot_needed(host, parameters, present):
     """True when the running kernel was not started as the configuration now says."""
     running = in_force(host)
     if present:
-        return any(word not in running for word in parameters)
+        return not all(_has(host, word, running) for word in parameters)
     return any(word in running for word in parameters)
+
+
+def _has(host, word, running):
+    found = dax.boot_parameter(host) if _ON.fullmatch(word) else None
+    return word in running if found is None else found in ("Y", "force")
 
 
 def apply(host, name, parameters, present, check_mode=False):
@@ -115,21 +125,24 @@ def apply(host, name, parameters, present, check_mode=False):
         raise TestbedError("state: present wants at least one boot parameter")
     place = path(name)
     before = host.read_bytes(place).decode("utf-8", "replace") if host.exists(place) else None
-    after = fragment(parameters) if present else None
-    meant = parameters if present else sorted(set(parameters).union(of_fragment(before)))
     if present and systemd_boot.in_use(host):
         raise TestbedError("systemd-boot starts this host, and its boot parameters cannot be set in a drop-in file of GRUB, even where one is installed",
                            remedy="add %s to /etc/kernel/cmdline and have kernel-install(8) write the entries anew" % " ".join(parameters))
+    earlier, entries = of_fragment(before), configured(host)
+    forced = _FORCED.intersection(entries or ()).difference(earlier)
+    # The kernel takes the last word, and those of this file come last.
+    own = [word for word in parameters if not (forced and _ON.fullmatch(word))] if present else []
+    after = fragment(own) if own else None
+    meant = parameters if present else sorted(set(parameters).union(earlier))
     tool = update_tool(host)
     if tool is None and (present or before is not None):
         raise TestbedError("this host has no update-grub, so its boot parameters cannot be set in a drop-in file of GRUB",
                            remedy="where GRUB boots it, install grub2-common (Debian, Ubuntu); else write %s where its boot loader takes parameters"
                            % (" ".join(meant) or "them"))
-    entries = configured(host)
-    stale = present and (entries is None or not {for_grub(word) for word in parameters} <= entries)
+    stale = present and (entries is None or not {for_grub(word) for word in own} <= entries)
     changed = before != after or stale
     if changed and not check_mode:
-        _change(host, place, before, after, parameters if present else [])
+        _change(host, place, before, after, own)
     return changed, reboot_needed(host, meant, present), before or "", after or ""
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import systemd_boot
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot_line
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import boot_line, dax
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 ONE = ["memory_hotplug.memmap_on_memory=1"]
@@ -33,6 +33,7 @@ def install_grub(fresh):
     fresh.hooks["update-grub"] = update
     update()
     fresh.put(boot_line.CMDLINE, "root=/dev/vda ro quiet")
+    fresh.put(dax.BOOT_PARAMETER, "N")
     return fresh
 
 
@@ -44,6 +45,7 @@ def test_four_steps(grub):
     assert boot_line.apply(grub, "memmap", ONE, True)[:2] == (False, True)
     assert boot_line.apply(grub, "memmap", ONE, True, check_mode=True)[:2] == (False, True)
     grub.put(boot_line.CMDLINE, "root=/dev/vda ro quiet memory_hotplug.memmap_on_memory=1")
+    grub.put(dax.BOOT_PARAMETER, "Y")
     assert boot_line.apply(grub, "memmap", ONE, True)[:2] == (False, False)
     assert grub.log == ["update-grub"]
 
@@ -59,8 +61,40 @@ def test_absent(grub):
 
 
 def test_words_are_whole(grub):
-    grub.put(boot_line.CMDLINE, "xmemory_hotplug.memmap_on_memory=1 memory_hotplugXmemmap_on_memory=1 memory_hotplug.memmap_on_memory=10")
-    assert boot_line.apply(grub, "memmap", ONE, True)[1] is True
+    grub.put(boot_line.CMDLINE, "xconsole=ttyS0 consoleX=ttyS0 console=ttyS01")
+    assert boot_line.apply(grub, "memmap", ["console=ttyS0"], True)[1] is True
+
+
+@pytest.mark.parametrize("spelled, read", [("=Y", "Y"), ("=on", "Y"), ("", "Y"), ("=force", "force"), ("=1 memory_hotplug.memmap_on_memory=yes", "Y")])
+def test_what_is_on_in_another_spelling_needs_no_reboot(grub, spelled, read):
+    grub.put(boot_line.CMDLINE, "quiet memory_hotplug.memmap_on_memory" + spelled)
+    grub.put(dax.BOOT_PARAMETER, read)
+    assert boot_line.apply(grub, "memmap", ONE, True, check_mode=True)[1] is False
+    assert boot_line.apply(grub, "memmap", ["memory-hotplug.memmap_on_memory=Y"], True, check_mode=True)[1] is False
+
+
+@pytest.mark.parametrize("line", ["=1 memory_hotplug.memmap_on_memory=0", "=off", "X=1"])
+def test_what_is_off_after_all_needs_one(grub, line):
+    grub.put(boot_line.CMDLINE, "quiet memory_hotplug.memmap_on_memory" + line)
+    assert boot_line.apply(grub, "memmap", ONE, True, check_mode=True)[1] is True
+
+
+def test_force_that_somebody_else_has_configured_is_not_taken_back(grub):
+    grub.put("/etc/default/grub.d/10-site.cfg", 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX memory_hotplug.memmap_on_memory=force"')
+    grub.hooks["update-grub"]()
+    for read, needed in (("N", True), ("force", False)):
+        grub.put(dax.BOOT_PARAMETER, read)
+        assert boot_line.apply(grub, "memmap", ONE, True)[:2] == (False, needed)
+    assert not grub.exists(FILE)
+    assert boot_line.apply(grub, "memmap", ["quiet=1"] + ONE, True)[0] is True
+    assert boot_line.of_fragment(grub.read(FILE)) == ["quiet=1"]
+
+
+def test_force_of_this_file_is_replaced(grub):
+    boot_line.apply(grub, "memmap", ["memory_hotplug.memmap_on_memory=force"], True)
+    assert boot_line.apply(grub, "memmap", ONE, True)[0] is True
+    assert boot_line.apply(grub, "memmap", ONE, True)[0] is False
+    assert boot_line.of_fragment(grub.read(FILE)) == ONE
 
 
 def test_dollar_reaches_grub_escaped(grub):
