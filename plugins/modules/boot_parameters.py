@@ -41,6 +41,13 @@ options:
     type: str
     choices: [grub, external]
     default: grub
+  supported:
+    description:
+      - With O(state=present), whether the running kernel has to be one that can make use of the parameters. Where it cannot, nothing is changed.
+      - Looked at is C(memory_hotplug.memmap_on_memory) only, which takes a kernel with CONFIG_MHP_MEMMAP_ON_MEMORY, a knob C(memmap_on_memory) on dax devices,
+        and a memory block whose memmap fills whole pageblocks.
+    type: bool
+    default: false
 requirements:
   - C(update-grub), as Debian and Ubuntu have it, with O(loader=grub).
 author:
@@ -108,18 +115,18 @@ def main():
             "parameters": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "loader": {"type": "str", "choices": ["grub", "external"], "default": "grub"},
+            "supported": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     host = Host()
     name, parameters, present = module.params["name"], module.params["parameters"], module.params["state"] == "present"
-    if module.params["loader"] == "external":
-        try:
-            boot_line.check(parameters)
-            module.exit_json(changed=False, reboot_needed=boot_line.reboot_needed(host, parameters, present))
-        except TestbedError as exc:
-            module.fail_json(**exc.fail_arguments())
     try:
+        boot_line.check(parameters)
+        if module.params["supported"] and present:
+            boot_line.refuse_unsupported(host, parameters)
+        if module.params["loader"] == "external":
+            module.exit_json(changed=False, reboot_needed=boot_line.reboot_needed(host, parameters, present))
         with session.changing(host, module.check_mode) as repaired:
             changed, reboot_needed, before, after = boot_line.apply(host, name, parameters, present, module.check_mode)
     except TestbedError as exc:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.boot import files, systemd_boot
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, preflight, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 DIRECTORY = "/etc/default/grub.d"
@@ -112,6 +112,12 @@ def reboot_needed(host, parameters, present):
 def _has(host, word, running):
     found = dax.boot_parameter(host) if _ON.fullmatch(word) else None
     return word in running if found is None else found in ("Y", "force")
+
+
+def refuse_unsupported(host, parameters):
+    """Raise :class:`TestbedError` where a memmap on the device is to be allowed, and the running kernel could not make use of that."""
+    if any(_ON.fullmatch(word) or word in _FORCED for word in parameters):
+        preflight.refuse_no_self_hosting(host, padded=bool(_FORCED.intersection(parameters)))
 
 
 def apply(host, name, parameters, present, check_mode=False):

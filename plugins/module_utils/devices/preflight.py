@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Will the memmap fit in DRAM? Asked before memory is added, because the kernel asks only while adding.
+"""Can the memmap be where it is wanted? Asked before anything is changed, because the kernel asks only while memory is added.
 
 An ordinary memmap is allocated with GFP_KERNEL (mm/sparse-vmemmap.c:vmemmap_alloc_block, 6.1 to 7.3): from kernel zones, on
 the new memory's node first, then on the nearest one.
@@ -13,7 +13,7 @@ import os
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, numbered
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, block_size, numbered
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import kernel
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
@@ -62,6 +62,21 @@ def refuse_unless_fits(host, size, devices, unit):
         raise TestbedError("the memmap of %s needs %s of DRAM, and node %s can give %s"
                            % (format_size(size), _mega(needed), ", ".join(map(str, nodes)), _mega(free)),
                            remedy="use memmap: device, add less, or free memory first", any_kernel=True)
+
+
+def refuse_no_self_hosting(host, padded=False):
+    """Raise :class:`TestbedError` where the running kernel keeps no memmap on a device, whatever its boot parameter says. What cannot be told passes.
+
+    :arg padded: whether the boot parameter is to be ``force``.
+    """
+    parameter = dax.boot_parameter(host)
+    if parameter is None:
+        raise dax.no_self_hosting(host)
+    geometry = kernel.read_geometry(host, block_size(host))
+    possible, why_not = kernel.would_support(host, geometry._replace(padded=padded or geometry.padded), dax.release(host), parameter)
+    if possible is False:
+        raise TestbedError("this kernel (%s) cannot keep a memmap on the device: %s" % (dax.release(host), why_not),
+                           remedy="use another kernel, or memmap: dram", lasting=True)
 
 
 def refuse_drawn(host, who, node, devices, unit):

@@ -62,14 +62,18 @@ def describe(host, geometry):
 
 
 def _supported(host, geometry, release, parameter):
-    """``(True, None)``, ``(False, why not)``, or ``(None, why it cannot be told)``.
+    if parameter == "N":
+        return False, "the kernel was booted without memory_hotplug.memmap_on_memory=1"
+    return would_support(host, geometry, release, parameter)
+
+
+def would_support(host, geometry, release, parameter):
+    """Whether the boot parameter is all that a memmap on the device takes: ``(True, None)``, ``(False, why not)``, or ``(None, why it cannot be told)``.
 
     The conditions of mm/memory_hotplug.c: mhp_supports_memmap_on_memory, and whether dax/kmem asks for it at all.
     """
     if parameter is None:
         return False, "the kernel has no parameter memory_hotplug.memmap_on_memory (built without CONFIG_MHP_MEMMAP_ON_MEMORY)"
-    if parameter == "N":
-        return False, "the kernel was booted without memory_hotplug.memmap_on_memory=1"
     devices = host.listdir(DAX)
     if devices and not any(host.exists("%s/%s/memmap_on_memory" % (DAX, name)) for name in devices):
         return False, "dax/kmem of this kernel never asks for it: its knob memmap_on_memory came with Linux %d.%d" % FIRST_WITH_KNOB

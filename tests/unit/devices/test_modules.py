@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import pathlib
+import struct
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,3 +116,47 @@ def test_boot_parameters_of_an_external_loader_are_only_looked_at(fresh, call):
         code, answer = call("boot_parameters", fresh, {"name": "memmap", "parameters": [word], "loader": "external"})
         assert (code, answer["changed"], answer["reboot_needed"]) == (0, False, needed)
     assert fresh.log == []
+
+
+def put_struct_page(host, size):
+    """Type information of a kernel (BTF) whose struct page is so large."""
+    path = pathlib.Path(host.path("/sys/kernel/btf/vmlinux"))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 12, 12, 6) + struct.pack("<III", 1, 4 << 24, size) + b"\0page\0")
+
+
+def drop_in(grub):
+    return [name for name in grub.listdir("/etc/default/grub.d") if "memlab" in name]
+
+
+@pytest.mark.parametrize("loader", ["grub", "external"])
+@pytest.mark.parametrize("lacking, words", [
+    ("parameter", "it has no /sys/module/memory_hotplug/parameters/memmap_on_memory"), ("knob", "its knob memmap_on_memory came with Linux 6.8"),
+    ("pageblocks", "not a multiple of")])
+def test_a_kernel_that_cannot_use_the_boot_parameter_is_not_given_it(bound, call, loader, lacking, words):
+    bound.put("/usr/sbin/update-grub", "#!/bin/sh")
+    bound.put("/proc/cmdline", "quiet")
+    bound.put("/sys/module/memory_hotplug/parameters/memmap_on_memory", "N")
+    if lacking == "parameter":
+        bound.unlink("/sys/module/memory_hotplug/parameters/memmap_on_memory")
+    elif lacking == "knob":
+        for name in bound.listdir("/sys/bus/dax/devices"):
+            bound.unlink("/sys/bus/dax/devices/%s/memmap_on_memory" % name)
+    else:
+        put_struct_page(bound, 56)
+    asked = {"name": "memmap", "parameters": ["memory_hotplug.memmap_on_memory=1"], "loader": loader, "supported": True}
+    for check_mode in (True, False):
+        code, answer = call("boot_parameters", bound, asked, check_mode)
+        assert code == 1 and "cannot keep a memmap on the device" in answer["msg"] and words in answer["msg"], answer
+    assert bound.log == [] and drop_in(bound) == []
+    # another purpose than a memmap on the device, and a kernel that is still to come
+    for parameters in (["quiet"], ["memory_hotplug.memmap_on_memory=0"]):
+        assert call("boot_parameters", bound, dict(asked, parameters=parameters), check_mode=True)[0] == 0
+    assert call("boot_parameters", bound, dict(asked, supported=False), check_mode=True)[0] == 0
+
+
+def test_a_kernel_of_which_it_cannot_be_told_is_given_the_boot_parameter(fresh, call):
+    """It has no dax device yet, and an older one can have been given the knob."""
+    fresh.put("/proc/sys/kernel/osrelease", "6.1.0-40-amd64")
+    code, answer = call("boot_parameters", fresh, {"name": "memmap", "parameters": ["memory_hotplug.memmap_on_memory=1"], "loader": "external", "supported": True})
+    assert (code, answer["reboot_needed"]) == (0, False)
