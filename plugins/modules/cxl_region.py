@@ -72,6 +72,37 @@ options:
           - The labels and contents stay on the devices. The same region, made again, brings its namespaces back; another one does not.
         type: bool
         default: false
+      memory:
+        description:
+          - What M(memlab.testbed.dax_device) and M(memlab.testbed.memory_blocks) are going to be asked to make of a ram region.
+          - Nothing is made of it here. A region is refused before it is made where its size, the kernel or free DRAM do not allow that.
+        type: dict
+        suboptions:
+          memmap:
+            description: Where the struct pages go, as for M(memlab.testbed.dax_device).
+            type: str
+            choices: [device, dram]
+          parts:
+            description: What the region is to be divided in, as for M(memlab.testbed.dax_device).
+            type: list
+            elements: dict
+            suboptions:
+              size:
+                description: Bytes, or a number with K, M, G or T. V(all) for the last part means what is left.
+                type: str
+                required: true
+              mode:
+                description: What this one is to be.
+                type: str
+                choices: [system-ram, devdax]
+                default: system-ram
+              memmap:
+                description: As O(regions[].memory.memmap), which it defaults to.
+                type: str
+                choices: [device, dram]
+          count:
+            description: How many memory blocks are to go online, as for M(memlab.testbed.memory_blocks).
+            type: str
 requirements:
   - The C(cxl) tool (ndctl 81 or newer) and Linux 6.4 or newer on the host.
 author:
@@ -230,6 +261,21 @@ def main():
                     "granularity": {"type": "str"},
                     "root_decoder": {"type": "str"},
                     "allow_data_loss": {"type": "bool", "default": False},
+                    "memory": {
+                        "type": "dict",
+                        "options": {
+                            "memmap": {"type": "str", "choices": ["device", "dram"]},
+                            "parts": {
+                                "type": "list", "elements": "dict",
+                                "options": {
+                                    "size": {"type": "str", "required": True},
+                                    "mode": {"type": "str", "choices": ["system-ram", "devdax"], "default": "system-ram"},
+                                    "memmap": {"type": "str", "choices": ["device", "dram"]},
+                                },
+                            },
+                            "count": {"type": "str"},
+                        },
+                    },
                 },
             },
         },

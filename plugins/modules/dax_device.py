@@ -60,6 +60,11 @@ options:
           - What is open or mapped is never taken away.
         type: bool
         default: false
+      count:
+        description:
+          - How many memory blocks of it M(memlab.testbed.memory_blocks) is going to be asked for.
+          - What the device does not have is refused before anything is changed. Nothing goes online here.
+        type: str
       parts:
         description:
           - Divides the region into several dax devices, one after another from its start. What the list leaves over stays unused.
@@ -268,6 +273,7 @@ def main():
                     "memmap": {"type": "str", "choices": ["device", "dram"]},
                     "offline": {"type": "bool", "default": False},
                     "allow_data_loss": {"type": "bool", "default": False},
+                    "count": {"type": "str"},
                     "parts": {
                         "type": "list", "elements": "dict",
                         "options": {

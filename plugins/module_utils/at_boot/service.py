@@ -19,11 +19,11 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 # What a module's argument spec adds to an entry.
-REGION = {"state": "present", "type": "ram", "size": "all", "granularity": None, "root_decoder": None, "allow_data_loss": False}
+REGION = {"state": "present", "type": "ram", "size": "all", "granularity": None, "root_decoder": None, "allow_data_loss": False, "memory": None}
 NAMESPACE = {"nvdimms": None, "memory_devices": None, "name": None, "uuid": None, "state": "present", "mode": None, "map": None, "size": None,
              "align": None, "sector_size": None, "allow_data_loss": False}
 DEVICE = {"memory_devices": None, "namespace": None, "soft_reserved": None, "mode": "system-ram", "memmap": None, "parts": None, "offline": False,
-          "allow_data_loss": False}
+          "allow_data_loss": False, "count": None}
 BLOCKS = {"memory_devices": None, "namespace": None, "soft_reserved": None, "node": None, "start": None, "size": None, "state": "online",
           "zone": "movable", "count": "all", "order": None}
 

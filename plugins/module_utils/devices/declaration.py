@@ -316,6 +316,8 @@ def _region(entry):
         found["type"] = "pmem"
     found.update((key, str(entry.asked[key])) for key in ("granularity", "root_decoder") if key in entry.asked)
     found["size"] = str(found["size"])
+    if "system-ram" in modes(entry) and not entry.namespace:
+        found["memory"] = dict({"parts": entry.parts} if entry.parts else {"memmap": entry.memmap}, **_count(entry))
     return found
 
 
@@ -342,11 +344,18 @@ def _device(entry, offline):
         found["mode"] = "devdax"
     else:
         found["memmap"] = entry.memmap
+    if "system-ram" in modes(entry):
+        found.update(_count(entry))
     if offline:
         found["offline"] = True
     if entry.allow_data_loss:
         found["allow_data_loss"] = True
     return found
+
+
+def _count(entry):
+    """So that what cannot be is refused before the first change, not by the last step."""
+    return {} if entry.amount.lower() == "all" else {"count": entry.amount}
 
 
 def _blocks(entry):

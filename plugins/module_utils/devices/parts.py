@@ -29,32 +29,37 @@ def plan(host, region, sizes, unit):
     :arg sizes: bytes of each part, as texts; ``all`` for the last one means what is left.
     :arg unit: what each size has to be a multiple of, in bytes.
     """
-    who = region.who
     if not can_be_divided(host, region):
-        raise TestbedError("%s cannot be divided into parts" % who, remedy="only CXL ram regions and soft-reserved memory can")
+        raise TestbedError("%s cannot be divided into parts" % region.who, remedy="only CXL ram regions and soft-reserved memory can")
     if region.start is None:
-        raise TestbedError("%s: nothing tells where it begins, so its parts cannot be laid out" % who)
-    ranges, first, end = [], region.start, region.start + region.size
-    for number, text in enumerate(sizes):
-        whole = str(text).strip().lower() == "all"
-        if whole and number + 1 < len(sizes):
-            raise TestbedError("%s: only the last part can have size all, part %d is not the last" % (who, number))
-        size = end - first if whole else parse_size(text, "%s: size of part %d" % (who, number))
-        if size <= 0 and whole:
-            raise TestbedError("%s: nothing is left for part %d: the region has %s" % (who, number, format_size(region.size)))
-        if size == 0 or size % unit and not whole:
-            raise TestbedError("%s: size %s of part %d is not a multiple of %s" % (who, format_size(size), number, format_size(unit)))
-        if size > end - first:
-            raise TestbedError("%s: part %d of %s does not fit: the region has %s, and %s of it are left"
-                               % (who, number, format_size(size), format_size(region.size), format_size(end - first)))
-        ranges.append((first, first + size - 1))
-        first += size
+        raise TestbedError("%s: nothing tells where it begins, so its parts cannot be laid out" % region.who)
+    ranges = lay_out(region.who, region.start, region.size, sizes, unit)
     kept = 0
     for device, wanted in zip(region.devices, ranges):
         if device.ranges != (wanted,):
             break
         kept += 1
     return Division(region, tuple(ranges), region.devices[:kept], region.devices[kept:])
+
+
+def lay_out(who, start, available, sizes, unit):
+    """``[(first byte, last byte)]`` of each part of a region of ``available`` bytes from ``start`` on. Raises :class:`TestbedError` as :func:`plan` does."""
+    ranges, first, end = [], start, start + available
+    for number, text in enumerate(sizes):
+        whole = str(text).strip().lower() == "all"
+        if whole and number + 1 < len(sizes):
+            raise TestbedError("%s: only the last part can have size all, part %d is not the last" % (who, number))
+        size = end - first if whole else parse_size(text, "%s: size of part %d" % (who, number))
+        if size <= 0 and whole:
+            raise TestbedError("%s: nothing is left for part %d: the region has %s" % (who, number, format_size(available)))
+        if size == 0 or size % unit and not whole:
+            raise TestbedError("%s: size %s of part %d is not a multiple of %s" % (who, format_size(size), number, format_size(unit)))
+        if size > end - first:
+            raise TestbedError("%s: part %d of %s does not fit: the region has %s, and %s of it are left"
+                               % (who, number, format_size(size), format_size(available), format_size(end - first)))
+        ranges.append((first, first + size - 1))
+        first += size
+    return ranges
 
 
 def needs_change(division):

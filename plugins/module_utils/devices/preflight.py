@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, dax, parts
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, block_size, numbered
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, block_size, blocks_of_range, numbered
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import kernel
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
@@ -77,6 +77,37 @@ def refuse_no_self_hosting(host, padded=False):
     if possible is False:
         raise TestbedError("this kernel (%s) cannot keep a memmap on the device: %s" % (dax.release(host), why_not),
                            remedy="use another kernel, or memmap: dram", lasting=True)
+
+
+def refuse_impossible(host, regions):
+    """Refuse, before there is a region, what later steps would refuse to make of it. Raises :class:`TestbedError`.
+
+    :arg regions: of each region to be made, what it is called, its first byte, its bytes, and ``{"memmap", "parts", "count"}`` as the task says it.
+    """
+    unit, to_dram = block_size(host), 0
+    for who, start, size, memory in regions:
+        wanted = memory.get("parts") or [{"size": "all", "memmap": memory.get("memmap")}]
+        blocks = 0
+        for part, (first, last) in zip(wanted, parts.lay_out(who, start, size, [part["size"] for part in wanted], unit)):
+            if part.get("mode") == "devdax":
+                continue
+            memmap, whole = part.get("memmap") or memory.get("memmap"), len(blocks_of_range(first, last + 1 - first, unit))
+            if not whole:
+                raise TestbedError("%s: %s of it hold no whole memory block of %s" % (who, format_size(last + 1 - first), format_size(unit)))
+            blocks += whole
+            if memmap == "dram":
+                to_dram += whole * unit
+            elif memmap == "device" and dax.boot_parameter(host) != "N":
+                refuse_no_self_hosting(host)
+        refuse_count(memory, blocks, unit, who)
+    if to_dram:
+        refuse_unless_fits(host, to_dram, dax.read_all(host), unit)
+
+
+def refuse_count(memory, blocks, unit, who):
+    """Raise :class:`TestbedError` where ``memory`` has a ``count`` that ``blocks`` memory blocks cannot give."""
+    if memory.get("count") is not None:
+        amounts.parse_count(memory["count"], blocks, unit, who)
 
 
 def refuse_drawn(host, who, node, devices, unit):

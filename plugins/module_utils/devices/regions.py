@@ -13,7 +13,7 @@ import contextlib
 import itertools
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import (
-    contents, cxl, cxl_pmem, dax, holds, identity, interleave, invalidation, region_plan, session, signals)
+    contents, cxl, cxl_pmem, dax, holds, identity, interleave, invalidation, preflight, region_plan, session, signals)
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -437,6 +437,9 @@ def apply(host, entries, check_mode=False):
     before = [status(host, inventory, entry) for entry in wanted]
     changes = plan(host, inventory, wanted)
     changing = {change.wanted: change for change in changes}
+    placed = [(changing[one].placed, entry["memory"]) for one, entry in zip(wanted, entries) if one.present and one in changing and entry.get("memory")]
+    preflight.refuse_impossible(host, [("memory device %s" % identity.describe_all(each.wanted.members), each.start, each.size, memory)
+                                       for each, memory in placed])
     if check_mode:
         return bool(changes), [_planned(entry, report, changing.get(entry)) for entry, report in zip(wanted, before)], before
     _change(host, changes)

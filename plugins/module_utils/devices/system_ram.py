@@ -39,10 +39,12 @@ def parse(host, entries, check_mode=False):
         seen[place] = region
         if entry.get("parts"):
             found, division = _parts(host, entry, region, unit)
-            wanted.extend(found)
             divisions.extend(division)
         else:
-            wanted.append(_whole(host, entry, region, unit))
+            found = [_whole(host, entry, region, unit)]
+        if region.place is not None:
+            preflight.refuse_count(entry, sum(len(one.blocks) for one in found if one.mode == "system-ram"), unit, region.who)
+        wanted.extend(found)
     return wanted, divisions
 
 

@@ -48,7 +48,7 @@ def back(facts, saved):
         if region is not None and now["there"] and (not was["there"] or uses and not used):
             found["absent"].append({"memory_devices": entry.members, "state": "absent"})
         if region is not None and was["there"] and (not now["there"] or not used):
-            found["regions"].append(region)
+            found["regions"].append({key: value for key, value in region.items() if key != "memory"})
         if used:
             found["devices"].append(dict(where, offline=True, **_as_it_was(entry, used, len(uses))))
             if len(used) == len(uses):

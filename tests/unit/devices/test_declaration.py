@@ -27,14 +27,15 @@ WHOLE = [
 
 def test_what_each_module_is_asked_for():
     found = declaration.plan(WHOLE)
-    assert found.regions == [{"memory_devices": ["0x1"], "size": "all"}, {"memory_devices": ["0x2", "0x3"], "size": "all", "granularity": "4K"},
+    assert found.regions == [{"memory_devices": ["0x1"], "size": "all", "memory": {"memmap": "device"}},
+                             {"memory_devices": ["0x2", "0x3"], "size": "all", "granularity": "4K", "memory": {"memmap": "dram", "count": "50%"}},
                              {"memory_devices": ["0x5"], "size": "all", "type": "pmem"}, {"memory_devices": ["0000:0d:00.0"], "size": "all"}]
     assert found.namespaces == [{"memory_devices": ["0x5"], "name": "data", "mode": "devdax", "map": "dev"},
                                 {"nvdimms": ["0x1"], "name": "store", "mode": "fsdax"}, {"nvdimms": ["0x2"], "name": "ram", "mode": "devdax"},
                                 {"nvdimms": ["0x3"], "name": "raw", "mode": "devdax", "allow_data_loss": True}]
     assert found.devices == [{"memory_devices": ["0000:0d:00.0"], "mode": "devdax"}, {"namespace": "raw", "mode": "devdax", "allow_data_loss": True},
-                             {"memory_devices": ["0x2", "0x3"], "memmap": "dram"}, {"namespace": "data", "memmap": "dram"},
-                             {"soft_reserved": "0x240000000", "memmap": "dram"}, {"memory_devices": ["0x1"], "memmap": "device"},
+                             {"memory_devices": ["0x2", "0x3"], "memmap": "dram", "count": "50%"}, {"namespace": "data", "memmap": "dram"},
+                             {"soft_reserved": "0x240000000", "memmap": "dram", "count": "4"}, {"memory_devices": ["0x1"], "memmap": "device"},
                              {"namespace": "ram", "memmap": "device"}]
     assert found.blocks == [{"memory_devices": ["0x1"], "zone": "movable", "count": "all"}, {"namespace": "data", "zone": "movable", "count": "all"},
                             {"soft_reserved": "0x240000000", "zone": "movable", "count": "4"},
@@ -54,6 +55,10 @@ def test_a_divided_region():
     divided = [{"size": "512M", "memmap": "dram", "mode": "system-ram"}, {"size": "all", "mode": "devdax"}]
     assert found.devices == [{"soft_reserved": "0x240000000", "parts": divided}]
     assert len(found.blocks) == 1
+    (region,) = declaration.plan([{"serial": "0x1", "parts": [{"size": "512M", "memmap": "dram"}, {"size": "all", "mode": "devdax"}], "amount": 3}]).regions
+    assert region["memory"] == {"parts": divided, "count": "3"}
+    # nothing of it becomes memory
+    assert "memory" not in declaration.plan([{"serial": "0x1", "parts": [{"size": "all", "mode": "devdax"}]}]).regions[0]
 
 
 def test_nothing_declared():
