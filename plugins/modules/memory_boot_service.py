@@ -26,6 +26,10 @@ options:
     description: The host's memory devices, as the role P(memlab.testbed.memory_devices#role) takes them. Required with O(state=present).
     type: list
     elements: dict
+  allow_data_loss:
+    description: Whether what persistent memory holds may be lost, for entries that do not say. It is written into each of them.
+    type: bool
+    default: false
   offline:
     description: Whether memory blocks may be taken offline where a memmap has to move, because something had bound the device before the service ran.
     type: bool
@@ -111,6 +115,7 @@ def main():
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "memory_devices": {"type": "list", "elements": "dict"},
+            "allow_data_loss": {"type": "bool", "default": False},
             "offline": {"type": "bool", "default": True},
             "timeout": {"type": "int", "default": 180},
             "wait": {"type": "float", "default": 30},
@@ -123,7 +128,8 @@ def main():
     host, asked = Host(), module.params
     present = asked["state"] == "present"
     try:
-        declared = declared_file.Declared(asked["memory_devices"], asked["offline"], asked["wait"], asked["block_timeout"])
+        entries = declared_file.allowing(asked["memory_devices"]) if present and asked["allow_data_loss"] else asked["memory_devices"]
+        declared = declared_file.Declared(entries, asked["offline"], asked["wait"], asked["block_timeout"])
         settings = install.Settings(declared, asked["python"], asked["timeout"]) if present else None
         with session.changing(host, module.check_mode) as repaired:
             changed, before, after = install.apply(host, settings, present, module.check_mode)

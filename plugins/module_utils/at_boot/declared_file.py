@@ -27,6 +27,11 @@ def dump(declared):
     return json.dumps(dict(declared._asdict(), version=VERSION), indent=2, sort_keys=True) + "\n"
 
 
+def allowing(entries):
+    """``entries``, each of which says that data may be lost unless it says something of its own. Raises :class:`TestbedError` for a mistake in them."""
+    return [dict({"allow_data_loss": True}, **entry.asked) for entry in declaration.parse(entries)]
+
+
 def load(text):
     """:class:`Declared`. Raises :class:`TestbedError` for whatever is not exactly what :func:`dump` writes."""
     try:

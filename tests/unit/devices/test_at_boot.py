@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import bundle, declared_file, hold, install, service, units
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, holds
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, declaration, holds
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 ONE, TWO = {"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "dram", "zone": "kernel", "amount": 2}
@@ -269,6 +269,16 @@ def test_a_mistake_is_never_installed(systemd):
     with pytest.raises(TestbedError, match="memmap is missing"):
         install.apply(systemd, settings({"serial": "0x1"}), True)
     assert not systemd.exists(declared_file.PATH)
+
+
+def test_what_may_be_lost_stands_in_each_entry(systemd, call):
+    store = {"nvdimms": ["0x2"], "namespace": {"name": "ram", "mode": "devdax"}, "mode": "system-ram", "memmap": "dram"}
+    asked = {"memory_devices": [store, dict(store, namespace={"name": "kept", "mode": "devdax"}, allow_data_loss=False)]}
+    for allowed, found in ((True, [True, False]), (False, [None, False])):
+        assert call("memory_boot_service", systemd, dict(asked, allow_data_loss=allowed))[0] == 0
+        entries = json.loads(systemd.read(declared_file.PATH))["memory_devices"]
+        assert [entry.get("allow_data_loss") for entry in entries] == found
+        assert [device.get("allow_data_loss", False) for device in declaration.plan(entries).devices] == [allowed, False]
 
 
 def test_without_systemd(fresh):
