@@ -56,9 +56,7 @@ def parse(entries, allow_data_loss=False):
         try:
             parsed = _entry(entry, position, allow_data_loss)
             for thing in _things(parsed):
-                if thing in owners:
-                    raise TestbedError("%s is there twice, entry %d has it, too" % (thing, owners[thing]))
-                owners[thing] = position
+                _refuse_shared(thing, parsed, owners.setdefault(thing, parsed))
         except TestbedError as exc:
             # One line, whatever somebody has put into a name.
             said = "memory device %d of the declared ones%s: %s" % (position, _hint(entry), exc.summary)
@@ -75,7 +73,11 @@ def plan(entries, allow_data_loss=False, offline=False):
     parsed = parse(entries, allow_data_loss)
     devices = [entry for entry in parsed if modes(entry)]
     blocks = [entry for entry in parsed if "system-ram" in modes(entry)]
-    return Plan([_region(entry) for entry in parsed if entry.members],
+    regions = {}
+    for entry in parsed:
+        if entry.members:
+            regions.setdefault(_region_key(entry), _region(entry))
+    return Plan(list(regions.values()),
                 [_namespace(entry) for entry in parsed if entry.namespace],
                 # What needs DRAM comes before what does not, so that a host that has too little of it is refused with the fewest devices bound.
                 [_device(entry, offline) for entry in sorted(devices, key=lambda entry: ("system-ram" in modes(entry), "dram" not in memmaps(entry)))],
@@ -93,11 +95,25 @@ def modes(entry):
 
 
 def _things(entry):
-    """What may be in one entry only, in words. One set of NVDIMMs can hold several namespaces."""
-    found = ["memory device %s" % _called(member) for member in entry.identities]
+    """What may be in one entry only, in words. A CXL memory device can have capacity of both kinds; one set of NVDIMMs can hold several namespaces."""
+    found = [("persistent memory of device %s" if entry.type == "pmem" else "memory device %s") % _called(member) for member in entry.identities]
     if entry.soft_reserved is not None:
         found.append("soft-reserved memory at %#x" % entry.soft_reserved)
     return found + ["namespace %s" % entry.namespace[key] for key in ("name", "uuid") if key in (entry.namespace or ())]
+
+
+def _refuse_shared(thing, entry, other):
+    """Only namespaces on one persistent region share what they are made of."""
+    if other is entry or thing.startswith("persistent ") and _region_key(entry) == _region_key(other):
+        return
+    raise TestbedError("%s is there twice, entry %d has it, too" % (thing, other.position),
+                       remedy="one region can have several namespaces: say the same of it in each entry" if thing.startswith("persistent ") else None)
+
+
+def _region_key(entry):
+    """What is said of its CXL region, however it is written."""
+    granularity = parse_size(entry.asked["granularity"]) if "granularity" in entry.asked else None
+    return tuple(entry.identities), entry.type, entry.size, granularity, str(entry.asked.get("root_decoder"))
 
 
 def _hint(entry):

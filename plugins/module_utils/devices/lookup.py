@@ -70,10 +70,12 @@ class Inventory(object):
     def _by_memory_devices(self, texts, may_be_missing):
         members = self.members(texts)
         who = "memory device %s" % identity.describe_all(members)
-        region = self.region(members)
         named = {"memory_devices": list(texts)}
-        if region is None and may_be_missing:
+        # A device can have a region of each kind.
+        region = self.region(members, "ram")
+        if region is None and may_be_missing and any(member.ram for member in members):
             return _missing(named, who)
+        region = region or self.region(members)
         if region is None:
             raise TestbedError("no region is made of %s" % who, remedy="make it with memlab.testbed.cxl_region")
         if region.mode == "pmem":

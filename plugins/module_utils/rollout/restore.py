@@ -36,7 +36,7 @@ def back(facts, saved):
     """
     found = {name: [] for name in MODULES}
     entries = [entry["declared"] for entry in saved]
-    regions = {tuple(region["memory_devices"]): region for region in declaration.plan(entries).regions}
+    regions = {tuple(region["memory_devices"]): region for region in declaration.plan(entries).regions if region.get("type") != "pmem"}
     for entry, was in zip(declaration.parse(entries), [entry["was"] for entry in saved]):
         now = _now(facts, entry)
         if now == was:

@@ -13,6 +13,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 RAM = {"serial": "0x1", "memmap": "device"}
 STORE = {"nvdimms": ["0x1"], "namespace": {"name": "store", "mode": "fsdax"}}
+PMEM = {"memory_devices": ["0x5", "0x6"], "type": "pmem", "namespace": {"name": "a", "mode": "fsdax"}}
 WHOLE = [
     {"serial": "0x1", "memmap": "device", "zone": "movable", "amount": "all", "size": "all"},
     {"memory_devices": ["0x2", "0x3"], "granularity": "4K", "memmap": "dram", "zone": "kernel", "amount": "50%"},
@@ -120,10 +121,29 @@ def test_shares_are_those_of_memory_blocks(share):
 
 @pytest.mark.parametrize("first, second", [
     (RAM, {"memory_devices": ["0x2", "1"], "memmap": "dram"}), (STORE, dict(STORE, nvdimms=["0x2"])),
-    ({"soft_reserved": "0x240000000", "memmap": "dram"}, {"soft_reserved": 0x240000000, "memmap": "dram"})])
+    ({"soft_reserved": "0x240000000", "memmap": "dram"}, {"soft_reserved": 0x240000000, "memmap": "dram"}), (PMEM, PMEM),
+    (PMEM, dict(PMEM, size="1G", namespace={"name": "b", "mode": "raw"})), (PMEM, dict(PMEM, memory_devices=["0x5"], namespace={"name": "b", "mode": "raw"})),
+    (PMEM, dict(PMEM, root_decoder="decoder0.1", namespace={"name": "b", "mode": "raw"}))])
 def test_the_same_memory_in_two_entries(first, second):
     with pytest.raises(TestbedError, match="there twice, entry 1 has it, too"):
         declaration.parse([first, second])
+
+
+def test_both_kinds_of_capacity_of_one_device():
+    entries = [{"serial": "0x5", "memmap": "dram"}, dict(PMEM, memory_devices=["0x5"])]
+    found = declaration.plan(entries)
+    assert [(region["memory_devices"], region.get("type")) for region in found.regions] == [(["0x5"], None), (["0x5"], "pmem")]
+    assert (len(found.namespaces), found.devices) == (1, [{"memory_devices": ["0x5"], "memmap": "dram"}])
+
+
+def test_namespaces_on_one_persistent_region():
+    """Each says the same of the region, however it is written; it is made once."""
+    second = dict(PMEM, memory_devices=["5", "6"], size="2048M", granularity=4096, namespace={"name": "b", "mode": "sector", "size": "1G"})
+    found = declaration.plan([dict(PMEM, size="2G", granularity="4K"), second])
+    assert found.regions == [{"memory_devices": ["0x5", "0x6"], "type": "pmem", "size": "2G", "granularity": "4K"}]
+    assert [namespace["name"] for namespace in found.namespaces] == ["a", "b"]
+    with pytest.raises(TestbedError, match="persistent memory of device 0x5 is there twice, entry 1 has it, too: one region can have several namespaces"):
+        declaration.parse([PMEM, second])
 
 
 def test_two_namespaces_on_one_nvdimm():

@@ -39,6 +39,22 @@ def test_soft_reserved_memory_without_a_device_at_its_start(mixed):
     assert find(mixed, soft_reserved="0x108000000").start == 0x108000000
 
 
+def test_a_device_with_a_region_of_each_kind(bridges):
+    (device,) = lookup.Inventory(bridges).members(["5"])
+    bridges.put("/sys/bus/cxl/devices/%s/ram/size" % device.name, "%#x" % (1 << 30))
+    both = [{"memory_devices": ["5"], "type": kind, "size": "256M"} for kind in ("pmem", "ram")]
+    regions.apply(bridges, both[:1])
+    with pytest.raises(TestbedError, match="the region of memory device .* is persistent: dax devices there belong to namespaces"):
+        find(bridges, memory_devices=["5"])
+    assert lookup.Inventory(bridges).dax_region({"memory_devices": ["5"]}, may_be_missing=True).place is None
+    regions.apply(bridges, [dict(both[0], state="absent", allow_data_loss=True)])
+    regions.apply(bridges, both)
+    found = lookup.Inventory(bridges)
+    # in whatever order the kernel lists them
+    for found.regions in (found.regions, found.regions[::-1]):
+        assert found.dax_region({"memory_devices": ["5"]}).size == 256 << 20
+
+
 @pytest.mark.parametrize("entry, said", [
     ({}, "name a dax region in one way, by memory_devices or namespace or soft_reserved; found none of them"),
     ({"namespace": "ram", "soft_reserved": "0x1"}, "found namespace and soft_reserved"),

@@ -45,6 +45,13 @@ def test_what_was_placed_elsewhere_is_placed_there_again():
     assert found["blocks"] == [region(0x40 + number, 1, state="offline") for number in range(7, 1, -1)] + [region(0x40, 2, zone="movable")]
 
 
+def test_the_volatile_region_of_a_device_that_has_both_kinds():
+    """Without what it was to become then: that is not what it was."""
+    store = {"serial": "0x1", "type": "pmem", "size": "256M", "namespace": {"name": "a", "mode": "fsdax"}}
+    was = restore.before(facts((1, "self", "mm")), [{"serial": "0x1", "memmap": "device", "amount": 99}, store])
+    assert restore.back(NONE, was)["regions"] == [{"memory_devices": ["0x1"], "size": "all"}]
+
+
 def test_what_was_no_memory_is_a_device_again():
     before = facts((1, None, ""))
     before["devices"][0]["mode"] = "devdax"
