@@ -169,7 +169,7 @@ def main():
     asked = module.params
     try:
         with signals.as_errors():
-            machine = lifecycle.find(asked["testbed_file"], asked["name"], asked["image"], asked["ssh_port"])
+            machine = lifecycle.find(asked["testbed_file"], asked["name"], asked["image"], asked["ssh_port"], asked["state"] != "absent")
             result = lifecycle.apply(Host(), machine, asked["state"], asked, module.check_mode)
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())

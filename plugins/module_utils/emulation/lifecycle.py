@@ -25,9 +25,12 @@ def physical_memory():
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def find(path, name, image=None, ssh_port=0):
-    """The :class:`Machine` for a guest of a testbed file. Raises :class:`TestbedError`, also for a file that could not be started."""
-    testbed = testbed_file.load(path, physical_memory())
+def find(path, name, image=None, ssh_port=0, starting=True):
+    """The :class:`Machine` for a guest of a testbed file. Raises :class:`TestbedError`, also for a file that is wrong elsewhere.
+
+    :arg starting: whether guests have to fit this machine. One that is to be removed need not.
+    """
+    testbed = testbed_file.load(path, physical_memory() if starting else None)
     if name not in testbed.guests:
         raise TestbedError("%s declares no guest %s (it has %s)" % (os.path.basename(path), name, ", ".join(testbed.guests)))
     return Machine(testbed.name, testbed.guests[name], image, ssh_port)

@@ -69,6 +69,7 @@ def parse(text, path, physical_memory=None):
             guests[name] = topology.read_guest(name, {**declared.defaults, **value})
             validation.check(guests[name], physical_memory)
             place = file_name
+        validation.check_together(guests.values(), physical_memory)
     except (schema.Refused, TestbedError) as exc:
         raise TestbedError("%s: %s" % (place, exc))
     except RecursionError:

@@ -20,6 +20,8 @@ FIRST_BUS = 12
 BUSES = 256 - FIRST_BUS
 # hw/i386/pc.c: one 64 KiB register block per host bridge in a space of 16.
 HOST_BRIDGES = 16
+# include/system/numa.h: MAX_NODES
+NODES = 128
 ROOT_PORTS = 32
 # 40 address bits are what QEMU's own processor model gives a guest.
 ADDRESS_SPACE = 1 * T
@@ -40,6 +42,15 @@ def check(guest, physical_memory=None):
         volatile = needed - guest.memory
         what = "%s%s" % (format_size(guest.memory), " and %s of volatile CXL memory" % format_size(volatile) if volatile else "")
         raise Refused("memory", "%s is more than this machine's %.1fG" % (what, physical_memory / G))
+
+
+def check_together(guests, physical_memory=None):
+    """As :func:`check`, of all guests of a testbed, which run side by side."""
+    needed = {guest.name: resident_memory(guest) for guest in guests}
+    if physical_memory is not None and sum(needed.values()) > physical_memory:
+        largest = max(needed, key=needed.get)
+        raise Refused("guests", "memory: all %d take %s with their volatile CXL memory (%s takes %s), which is more than this machine's %.1fG" % (
+            len(needed), format_size(sum(needed.values())), largest, format_size(needed[largest]), physical_memory / G))
 
 
 def resident_memory(guest):
@@ -91,6 +102,8 @@ def loader(guest):
 
 
 def processors(guest):
+    if len(guest.numa.nodes) > NODES:
+        yield "numa.nodes", "%d are more than the %d that QEMU can have" % (len(guest.numa.nodes), NODES)
     seen = {}
     for index, node in enumerate(guest.numa.nodes):
         for place, cpu in enumerate(node.cpus):

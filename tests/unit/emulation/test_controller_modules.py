@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""controller_facts and guest_image as Ansible runs them on this controller, with programs of the test's own in place of QEMU and of the image's builder."""
+"""controller_facts, guest_image and qemu_guest as Ansible runs them on this controller, with programs of the test's own in place of QEMU and of the image's builder."""
 from __future__ import annotations
 
 import json
@@ -155,3 +155,16 @@ def test_a_qemu_that_does_not_say_its_version(refused, instead):
 
 def test_the_controller_is_asked_nothing(refused):
     assert "Unsupported parameters" in refused("controller_facts", None, {"root": "/"})
+
+
+# qemu_guest
+
+def test_guests_that_do_not_fit_together_are_not_started_and_can_be_removed(call, cache, tmp_path):
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 6 // 10 >> 20
+    path = tmp_path / "large.qemu.yml"
+    path.write_text("plugin: memlab.testbed.qemu\ntestbed: large\ndefaults: {memory: %dM}\nguests: {one: {}, two: {}}\n" % half, encoding="ascii")
+    asked = {"testbed_file": str(path), "name": "one"}
+    code, answer = call("qemu_guest", None, dict(asked, state="present", image=str(tmp_path)))
+    assert code == 1 and answer["msg"].startswith("large.qemu.yml: guests: memory: all 2 take"), answer
+    code, answer = call("qemu_guest", None, dict(asked, state="absent"))
+    assert (code, answer["changed"], answer["running"]) == (0, False, False)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import testbed_file
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.validation import capacity_below
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import G, M
@@ -76,6 +77,7 @@ MISTAKES = [
     ("cxl.memory_devices.3.name", "dsp1",
      "cxl.memory_devices[3].name: dsp1 is the name of cxl.host_bridges[1].root_ports[0].switch.downstream_ports[1] already"),
     # processors, memory, HMAT
+    ("numa.nodes", [{"memory": "2G", "cpus": [0, 1]}, {"memory": "1G", "cpus": [2, 3]}] + [{}] * 127, "numa.nodes: 129 are more than the 128 that QEMU can have"),
     ("numa.nodes.1.cpus", [2, 4], "numa.nodes[1].cpus[1]: there is no processor 4, the guest has 4, counted from 0"),
     ("numa.nodes.1.cpus", [2, 1], "numa.nodes[1].cpus[1]: processor 1 is in node 0 already"),
     ("numa.nodes.1.cpus", [2], "numa.nodes: processor 3 is in no node"),
@@ -173,6 +175,27 @@ def test_a_guest_has_to_fit_this_machine(load, complete):
     load(complete, physical_memory=needed)
     with pytest.raises(TestbedError, match=r"^lab\.qemu\.yml: guest host: memory: 3G and 512M of volatile CXL memory is more than this machine's 3\.4G$"):
         load(complete, physical_memory=needed - 64 * M)
+
+
+def test_all_guests_have_to_fit_this_machine_together(load, complete):
+    """Persistent memory is a file, and takes none."""
+    complete["guests"]["other"] = {"memory": "20G"}
+    needed = 23 * G + 2 * 256 * M
+    load(complete, physical_memory=needed)
+    with pytest.raises(TestbedError) as caught:
+        load(complete, physical_memory=needed - 64 * M)
+    assert str(caught.value) == ("lab.qemu.yml: guests: memory: all 2 take 24064M with their volatile CXL memory (other takes 20G), "
+                                 "which is more than this machine's 23.4G")
+    # listing them
+    assert len(load(complete).guests) == 2
+
+
+def test_the_testbeds_of_this_repository_fit_a_machine_of_16_gib(collection):
+    """A little of which the kernel keeps for itself."""
+    found = sorted(collection.glob("molecule/*/testbed.qemu.yml")) + sorted(collection.glob("inventories/*/testbed.qemu.yml"))
+    assert len(found) >= 11
+    for path in found:
+        testbed_file.load(str(path), physical_memory=15 * G)
 
 
 def test_a_window_holds_what_is_there_and_what_can_be_plugged(load, complete):
