@@ -158,5 +158,6 @@ def test_a_kernel_that_cannot_use_the_boot_parameter_is_not_given_it(bound, call
 def test_a_kernel_of_which_it_cannot_be_told_is_given_the_boot_parameter(fresh, call):
     """It has no dax device yet, and an older one can have been given the knob."""
     fresh.put("/proc/sys/kernel/osrelease", "6.1.0-40-amd64")
-    code, answer = call("boot_parameters", fresh, {"name": "memmap", "parameters": ["memory_hotplug.memmap_on_memory=1"], "loader": "external", "supported": True})
+    asked = {"name": "memmap", "parameters": ["memory_hotplug.memmap_on_memory=1"], "loader": "external", "supported": True}
+    code, answer = call("boot_parameters", fresh, asked)
     assert (code, answer["reboot_needed"]) == (0, False)

@@ -92,7 +92,8 @@ def changed(output):
 @pytest.mark.parametrize("allowed", [False, True])
 def test_a_fresh_host(provision, fresh, allowed):
     """Every step is previewed, the ones behind the restart, too, and nothing is claimed to have happened."""
-    code, output = provision(installed(fresh), "--check", "--diff", memmap_policy_reboot=allowed, provision_at_boot=allowed, memory_devices_allow_data_loss=allowed)
+    code, output = provision(installed(fresh), "--check", "--diff", memmap_policy_reboot=allowed, provision_at_boot=allowed,
+                             memory_devices_allow_data_loss=allowed)
     assert code == 0, output
     assert "was started without memory_hotplug.memmap_on_memory=1: a run would set that and %s" % (
         "restart the host." if allowed else "stop, because memmap_policy_reboot does not allow to restart the host.") in " ".join(output.split())

@@ -1,7 +1,8 @@
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, memlab.testbed contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""controller_facts, guest_image and qemu_guest as Ansible runs them on this controller, with programs of the test's own in place of QEMU and of the image's builder."""
+"""controller_facts, guest_image and qemu_guest as Ansible runs them on this controller, with programs of the test's own in place of QEMU and of the image's
+builder."""
 from __future__ import annotations
 
 import json

@@ -77,7 +77,8 @@ MISTAKES = [
     ("cxl.memory_devices.3.name", "dsp1",
      "cxl.memory_devices[3].name: dsp1 is the name of cxl.host_bridges[1].root_ports[0].switch.downstream_ports[1] already"),
     # processors, memory, HMAT
-    ("numa.nodes", [{"memory": "2G", "cpus": [0, 1]}, {"memory": "1G", "cpus": [2, 3]}] + [{}] * 127, "numa.nodes: 129 are more than the 128 that QEMU can have"),
+    ("numa.nodes", [{"memory": "2G", "cpus": [0, 1]}, {"memory": "1G", "cpus": [2, 3]}] + [{}] * 127,
+     "numa.nodes: 129 are more than the 128 that QEMU can have"),
     ("numa.nodes.1.cpus", [2, 4], "numa.nodes[1].cpus[1]: there is no processor 4, the guest has 4, counted from 0"),
     ("numa.nodes.1.cpus", [2, 1], "numa.nodes[1].cpus[1]: processor 1 is in node 0 already"),
     ("numa.nodes.1.cpus", [2], "numa.nodes: processor 3 is in no node"),
