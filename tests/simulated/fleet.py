@@ -26,7 +26,7 @@ class Fleet:
             (self.directory / "hosts" / name).mkdir(parents=True)
             self.write(name, "machine", {"release": "6.12.1", "parameters": ["quiet"], "blocks": {}, "log": []})
             entries[name] = {"rack": "rack%d" % (number % racks)}
-        common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "rollout_name": "simulated",
+        common = {"ansible_connection": "local", "ansible_user": "root", "ansible_python_interpreter": sys.executable, "rollout_name": "simulated",
                   "rollout_steps_from": str(SIMULATED / "steps"),
                   "simulated_directory": "%s/hosts/{{ inventory_hostname }}" % self.directory,
                   "rollout_claim_path": "%s/hosts/{{ inventory_hostname }}/claim.json" % self.directory}

@@ -56,13 +56,16 @@ def make_playbook(tmp_path, collection):
     interpreter.write_text('#!/bin/sh\nPYTHONPATH=%s exec %s "$@"\n' % (tmp_path / "hook", sys.executable))
     interpreter.chmod(0o755)
 
-    def run(host, *arguments, **variables):
+    def run(host, *arguments, user=None, **variables):
         (tmp_path / "hook/sitecustomize.py").write_text(HOOK % host.root)
         known = {"ansible_connection": "local", "ansible_user": "root", "memory_devices": DEVICES, "ansible_python_interpreter": str(interpreter)}
+        if user:
+            del known["ansible_user"]
         inventory = {"all": {"hosts": {"cxlhost": dict(known, **variables)}}}
         (tmp_path / "hosts.json").write_text(json.dumps(inventory))
         environment = dict(os.environ, MEMLAB_CACHE=str(tmp_path / "cache"), ANSIBLE_CONFIG=str(collection / "ansible.cfg"), LC_ALL="C.UTF-8",
-                           ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"))
+                           ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"),
+                           USER=user or "root", ANSIBLE_BECOME_ALLOW_SAME_USER="1")
         done = subprocess.run([os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", str(tmp_path / "hosts.json"), *arguments,
                                "memlab.testbed.provision"], env=environment, cwd=str(collection), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
@@ -128,3 +131,15 @@ def test_nothing_is_passed_over_where_no_restart_would_help(provision, fresh):
     assert code == 2, output
     assert "this kernel cannot keep a memmap on the device: it has no %s" % dax.BOOT_PARAMETER in " ".join(output.split())
     assert "Traceback" not in output
+
+
+def test_the_user_who_runs_it_is_the_one_that_ssh_takes(provision, bound, tmp_path):
+    """Where nothing names the user: anybody but root becomes root on the host."""
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\necho "$@" >> %s\nwhile [ "$1" != /bin/sh ]; do shift; done\nexec "$@"\n' % (tmp_path / "raised"))
+    sudo.chmod(0o755)
+    settings = {"ansible_become_exe": str(sudo), "memory_devices": [], "memmap_policy_boot_loader": "external"}
+    for user, raised in (("root", False), ("somebody", True)):
+        code, output = provision(bound, "--check", user=user, **settings)
+        assert code == 0, output
+        assert (tmp_path / "raised").exists() is raised, user
