@@ -98,7 +98,9 @@ def main():
     try:
         reasons = gate.look(host, asked["release"], asked["modules"], known, asked["checks"], asked["log"])
         gap = gate.log_since_start(host)[1] if asked["log"] else None
-        module.exit_json(changed=False, passed=not reasons, reasons=reasons, running=loader.running(host), **({"warnings": [gap]} if gap else {}))
+        if gap:
+            module.warn(gap)
+        module.exit_json(changed=False, passed=not reasons, reasons=reasons, running=loader.running(host))
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
 

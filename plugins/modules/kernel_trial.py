@@ -182,6 +182,8 @@ def main():
                 result = trial.abandon(host, asked["release"], packages.names(asked["packages"]), module.check_mode)
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
+    for line in result.pop("warnings", []):
+        module.warn(line)
     module.exit_json(**result)
 
 
