@@ -235,7 +235,8 @@ def test_what_the_gate_could_not_ask_is_refused_before_anything_else(role, varia
 @pytest.mark.parametrize("command, by", [("systemctl reboot", "qemu"), ("systemctl kexec", "host")])
 def test_a_kexec_is_the_host_s_own_even_where_qemu_has_its_memory(collection, tmp_path, command, by):
     guest = {"memlab_guest": "node", "memlab_guest_definition": {"image": {"loader": "grub"}, "cxl": {"memory_devices": [{}]}}, "host_reboot_command": command}
-    done = subprocess.run([os.path.join(os.path.dirname(sys.executable), "ansible"), "localhost", "-m", "ansible.builtin.debug", "-a", "var=host_reboot_by", "-e",
-                           "@%s" % (collection / "roles/host_reboot/defaults/main.yml"), "-e", json.dumps(guest)], text=True, check=True,
+    defaults = "@%s" % (collection / "roles/host_reboot/defaults/main.yml")
+    done = subprocess.run([os.path.join(os.path.dirname(sys.executable), "ansible"), "localhost", "-m", "ansible.builtin.debug", "-a", "var=host_reboot_by",
+                           "-e", defaults, "-e", json.dumps(guest)], text=True, check=True,
                           env=dict(os.environ, LC_ALL="C.UTF-8", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(tmp_path)), stdout=subprocess.PIPE)
     assert "host_reboot_by: %s" % by in done.stdout.replace('"', "")
