@@ -11,7 +11,7 @@ import os
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
 
 # To be counted up when a kernel made from the same inputs would come out different.
-RECIPE = 1
+RECIPE = 2
 
 
 def kernels_directory():

@@ -184,7 +184,8 @@ def _keep(kbuild, name, inputs, text, values, work, progress):
     image = os.path.join(kbuild.objects, image)
     stage = os.path.join(work, "artifact")
     os.mkdir(stage)
-    version = re.match(r"\d+(?:\.\d+)*(?:-rc\d+)?", release).group(0).replace("-rc", "~rc") + "-1"
+    # the release may be fixed (localversion): by the version dpkg, and whoever asks it, tells kernels of other inputs apart
+    version = "%s-1+memlab.%s" % (re.match(r"\d+(?:\.\d+)*(?:-rc\d+)?", release).group(0).replace("-rc", "~rc"), name[:8])
     deb = package.image(kbuild, image, release, version, work)
     os.rename(deb, os.path.join(stage, os.path.basename(deb)))
     shutil.copyfile(image, os.path.join(stage, "vmlinuz"))

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
-from ansible_collections.memlab.testbed.plugins.module_utils.boot import trial
+from ansible_collections.memlab.testbed.plugins.module_utils.boot import packages, trial
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 PACKAGE = {"path": "/x/new.deb", "file": "new.deb", "package": "linux-image-6.2.0-new", "version": "1", "architecture": "amd64", "release": "6.2.0-new",
            "size": 1000, "boot_bytes": 1000, "other_bytes": 1000}
@@ -70,6 +72,25 @@ def test_a_kernel_that_is_there_already(host):
     wanted = WANTED._replace(release=OLD, packages=[dict(PACKAGE, package="linux-image-" + OLD, version="6.1.192-2", release=OLD)])
     answer = trial.arm(host[1], wanted)
     assert (answer["changed"], answer["stage"]) == (False, "accepted")
+
+
+def test_a_kernel_of_the_same_name_with_another_version_is_another_one(host, tmp_path):
+    """The same release built from other inputs: dpkg has the one, the other is to come in its place while it runs."""
+    described = []
+    for version in ("6.1.192-1+memlab.00000000", "6.1.192-1+memlab.11111111"):
+        tree = tmp_path / version
+        (tree / "DEBIAN").mkdir(parents=True)
+        (tree / "DEBIAN/control").write_text("Package: linux-image-%s\nVersion: %s\nArchitecture: amd64\nMaintainer: nobody\nDescription: test\n"
+                                             % (OLD, version), encoding="ascii")
+        (tree / "boot").mkdir()
+        (tree / ("boot/vmlinuz-" + OLD)).write_text(version, encoding="ascii")
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(tree), str(tree) + ".deb"], check=True, stdout=subprocess.DEVNULL)
+        described.append(packages.describe(Host(), str(tree) + ".deb"))
+    (host[0] / "var/lib/dpkg/status").write_text(STATUS.replace("6.1.192-2", described[0]["version"]) % OLD, encoding="ascii")
+    first, second = (WANTED._replace(release=OLD, packages=[entry]) for entry in described)
+    assert trial.arm(host[1], first)["stage"] == "accepted"
+    with pytest.raises(TestbedError, match="%s is the running kernel or the default, and .* differs .*: give the new kernel a release of its own" % OLD):
+        trial.arm(host[1], second)
 
 
 @pytest.mark.parametrize("record", [{"release": "6.2.0-new", "release_before": OLD}, None])

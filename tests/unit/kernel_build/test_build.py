@@ -97,6 +97,16 @@ def test_built_once_and_only_what_a_patch_touches(wanted, cache, tmp_path):
     assert compiled(cache) == ["mm/b.o"] and other["key"] != answer["key"]
 
 
+def test_kernels_of_one_release_are_packages_of_two_versions(wanted, cache):
+    """A release that does not change with the inputs must not hide from dpkg that they did."""
+    named = dict(wanted, localversion="-x")
+    built = [build.ensure(Host(), dict(named, patches=patches))[1] for patches in ([], [patch("--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1 +1 @@\n-b\n+B\n")])]
+    fields = [subprocess.run(["dpkg-deb", "--field", answer["packages"][0], "Package", "Version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+              for answer in built]
+    assert fields == ["Package: linux-image-6.1.0-x\nVersion: 6.1.0-1+memlab.%s\n" % answer["key"][:8] for answer in built]
+    assert fields[0] != fields[1] and subprocess.run(["dpkg", "--validate-version", fields[0].split()[-1]], check=False).returncode == 0
+
+
 def test_a_configuration_is_made_again_where_a_patch_may_change_it(wanted, cache):
     build.ensure(Host(), wanted)
     build.ensure(Host(), dict(wanted, patches=[patch("--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1 +1 @@\n-b\n+B\n")]))
