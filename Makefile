@@ -115,10 +115,12 @@ $(VENV)/tools.stamp: $(VENV)/runtime.stamp plugins/module_utils/emulation/tools.
 	$(BIN)/ansible-playbook -i localhost, memlab.testbed.controller
 	@touch $@
 
-# What reads the archives and scripts that the project writes, in the unit tests, and an sshd for those that run their own; the system's stays off.
+# What reads the archives, scripts and configurations that the project writes, in the unit tests, and an sshd for those that run their own; the system's stays
+# off.
 $(VENV)/readers.stamp: | $(VENV)/runtime.stamp
 	@[ -x /usr/sbin/sshd ] || { [ ! -d /run/systemd/system ] || systemctl mask ssh.service ssh.socket; scripts/apt-install.sh openssh-server; }
-	@command -v cpio >/dev/null && command -v busybox >/dev/null || scripts/apt-install.sh cpio busybox
+	@command -v cpio >/dev/null && command -v busybox >/dev/null && command -v kconfig-conf >/dev/null || \
+	    scripts/apt-install.sh cpio busybox kconfig-frontends-nox
 	@touch $@
 
 $(VENV)/importer.stamp: requirements-importer.txt $(VENV)/runtime.stamp

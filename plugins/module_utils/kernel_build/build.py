@@ -167,7 +167,7 @@ def _build(host, request, found, inputs, name, base, progress):
 def _configuration_key(request, inputs):
     """Of all that a configuration depends on: what was asked, compiler and linker, other tools that Kconfig looks for, patches to what it reads."""
     tools = [shutil.which(tool) for tool in ("pahole", "rustc", "bindgen")]
-    return _digest(json.dumps([inputs["configuration"], inputs["compiler"], tools, [patch.entry() for patch in request.patches if patch.is_for_kconfig()]]))
+    return _digest(json.dumps([artifact.RECIPE, inputs["configuration"], inputs["compiler"], tools, [patch.entry() for patch in request.patches if patch.is_for_kconfig()]]))
 
 
 def _check_configuration(values, base, fresh):

@@ -104,14 +104,18 @@ def make(kbuild, base, fragments):
         start = parse(_read(scratch), base["name"])
         if "SYSTEM_TRUSTED_KEYS" not in overrides:
             start.update(_without_lost_keys(start, kbuild.source))
-        start.update(overrides)
-        _write(scratch, render(start))
+        # what is asked for comes last: of the symbols of a choice that are y, Kconfig takes the last one
+        _write(scratch, render(dict({symbol: value for symbol, value in start.items() if symbol not in overrides}, **overrides)))
         kbuild.configure("olddefconfig", scratch)
     text = _read(scratch)
     values = parse(text, ".config")
     wrong = [(symbol, value, values.get(symbol, "n"), name) for symbol, (value, name) in wanted.items() if not same(value, values.get(symbol, "n"))]
+    absent = [(symbol, value, "n", name) for symbol, (value, name) in wanted.items() if value == "n" and symbol not in values]
+    known = Kconfig(kbuild.source, kbuild.srcarch) if wrong or absent else None
+    # a symbol that does not exist is as off as one whose dependencies are not met
+    wrong += [each for each in absent if known.symbol(each[0]) is None]
     if wrong:
-        raise _not_as_asked(wrong, kbuild, values)
+        raise _not_as_asked(wrong, known, values)
     return text
 
 
@@ -125,8 +129,8 @@ def _without_lost_keys(values, source):
     return lost
 
 
-def _not_as_asked(wrong, kbuild, values):
-    known, details = Kconfig(kbuild.source, kbuild.srcarch), []
+def _not_as_asked(wrong, known, values):
+    details = []
     for symbol, value, got, name in wrong:
         reasons = "; ".join(known.unmet(symbol, value, values))
         details.append("CONFIG_%s (%s): wanted %s, got %s: %s" % (symbol, name, value, got if symbol in values or known.symbol(symbol) else "nothing", reasons))
