@@ -80,7 +80,7 @@ options:
         description: Text of a configuration file.
         type: str
       modules:
-        description: What lsmod says on the host, for V(localmodconfig).
+        description: Names of the modules that the host has loaded, one a line, for V(localmodconfig). What follows a name is not looked at.
         type: str
   fragments:
     description: Configuration fragments over the base. Each symbol in them must come out as asked.

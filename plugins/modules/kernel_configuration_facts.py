@@ -40,7 +40,7 @@ content:
   returned: success
   type: str
 modules:
-  description: Loaded modules, as lsmod shows them.
+  description: Names of the loaded modules, one a line, sorted.
   returned: success
   type: str
 """

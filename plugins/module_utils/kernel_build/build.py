@@ -51,7 +51,7 @@ class Request(object):
         if self.base["name"] not in configuration.TARGETS and self.base.get("content") is None:
             raise TestbedError("%r is no base of a configuration" % self.base["name"],
                                remedy="one of %s, or a configuration file" % ", ".join(configuration.TARGETS))
-        if self.base["name"] == "localmodconfig" and (self.base.get("content") is None or not self.base.get("modules")):
+        if self.base["name"] == "localmodconfig" and (self.base.get("content") is None or self.base.get("modules") is None):
             raise TestbedError("localmodconfig needs a host's configuration and its list of modules", remedy="name the host (kernel_build_config_host)")
         if self.base.get("content") is not None:
             configuration.parse(self.base["content"], self.base["name"])
@@ -63,7 +63,9 @@ class Request(object):
     def inputs(self, found, versions):
         """Everything that the result depends on."""
         digest = {"base": self.base["name"], "fragments": [{"name": each["name"], "sha256": _digest(each["content"])} for each in self.fragments]}
-        digest.update({part: _digest(self.base[part]) for part in ("content", "modules") if self.base.get(part) is not None})
+        # loaded modules come and go: they count where they are asked for
+        parts = ("content", "modules") if self.base["name"] == "localmodconfig" else ("content",)
+        digest.update({part: _digest(self.base[part]) for part in parts if self.base.get(part) is not None})
         return {"source": found.entry, "patches": [patch.entry() for patch in self.patches], "fuzz": self.fuzz, "configuration": digest,
                 "localversion": self.localversion, "compiler": versions, "architecture": platform.machine()}
 

@@ -76,7 +76,7 @@ def make(kbuild, base, fragments):
     """The final configuration's text. ``kbuild`` is :class:`make.Kbuild`; its ``.config`` is not touched.
 
     :arg base: ``name`` (one of :data:`TARGETS`, or a file's name), and ``content``, for a file and for ``localmodconfig`` the file to start from
-        with ``modules``, what lsmod(8) says on the host.
+        with ``modules``, the names of the modules that the host has loaded, one a line.
     Raises :class:`TestbedError` listing each symbol that is not as asked.
     """
     wanted = requested(fragments)

@@ -87,7 +87,7 @@ class Kbuild(object):
         self.run([target], extra=dict(extra or {}, KCONFIG_CONFIG=path), what="make %s" % target, compiler=self.options.get("compiler", "gcc"))
 
     def streamline(self, text, modules):
-        """The configuration without the modules that ``modules`` (lsmod's output) does not name: scripts/kconfig/streamline_config.pl's answer."""
+        """The configuration without the modules that ``modules`` (a file like lsmod's output) does not name: scripts/kconfig/streamline_config.pl's answer."""
         with tempfile.TemporaryDirectory(prefix="local-", dir=self.objects) as work:
             with open(os.path.join(work, ".config"), "w", encoding="utf-8") as stream:
                 stream.write(text)

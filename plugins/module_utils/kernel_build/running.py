@@ -10,7 +10,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 
 def configuration(host):
-    """``release``, ``content`` (the configuration's text) and ``modules`` (as lsmod(8) prints them). Raises :class:`TestbedError`."""
+    """``release``, ``content`` (the configuration's text) and ``modules`` (names, one a line). Raises :class:`TestbedError`."""
     release = host.read("/proc/sys/kernel/osrelease")
     content = host.read_optional("/boot/config-" + release)
     if content is None and host.exists("/proc/config.gz"):
@@ -21,9 +21,6 @@ def configuration(host):
     if content is None:
         raise TestbedError("the configuration of the running kernel %s is not to be found" % release,
                            remedy="neither /boot/config-%s nor /proc/config.gz is there; give a configuration file" % release)
-    lines = ["Module Size Used by"]
-    for line in (host.read_optional("/proc/modules") or "").splitlines():
-        words = line.split()
-        if len(words) >= 4:
-            lines.append("%s %s %s %s" % (words[0], words[1], words[2], words[3].strip("-,")))
-    return {"release": release, "content": content + "\n", "modules": "\n".join(lines) + "\n"}
+    # in an order of their own, and without what changes while nothing is loaded: sizes and use counts
+    modules = sorted(line.split()[0] for line in (host.read_optional("/proc/modules") or "").splitlines() if line.strip())
+    return {"release": release, "content": content + "\n", "modules": "".join("%s\n" % name for name in modules)}
