@@ -7,13 +7,13 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import http.client
 import json
 import os
 import re
 import shlex
 import shutil
 import tempfile
-import urllib.error
 
 from ansible.module_utils.urls import open_url
 
@@ -188,17 +188,20 @@ def _tarball(host, wanted, directory, look_only):
 
 
 def _download(url, path, digest):
+    part = path + ".part"
     try:
-        with contextlib.closing(open_url(url, timeout=60)) as answer, open(path + ".part", "wb") as stream:
+        with contextlib.closing(open_url(url, timeout=60)) as answer, open(part, "wb") as stream:
             shutil.copyfileobj(answer, stream, 1 << 20)
-    except (OSError, urllib.error.URLError, ValueError) as exc:
+        _same(part, digest, url)
+        os.replace(part, path)
+    except (OSError, ValueError) as exc:
         raise TestbedError("cannot download %s: %s" % (url, getattr(exc, "reason", exc)))
-    try:
-        _same(path + ".part", digest, url)
-    except TestbedError:
-        os.unlink(path + ".part")
-        raise
-    os.replace(path + ".part", path)
+    except http.client.HTTPException as exc:
+        # a URL that cannot be, a server that does not speak HTTP, an answer that breaks off; some are only a name and what came
+        raise TestbedError("cannot download %s: %s: %s" % (url, type(exc).__name__, str(exc).strip()))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
 
 
 def _same(path, digest, what):

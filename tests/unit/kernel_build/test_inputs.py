@@ -7,8 +7,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socketserver
 import subprocess
 import tarfile
+import threading
 
 import pytest
 
@@ -101,6 +103,37 @@ def test_a_tarball_is_checked_before_it_is_unpacked(tmp_path, tarball, prefix):
     assert list(out.iterdir()) == list(kept.iterdir()) == []
     source.resolve(Host(), {"tarball": prefix + str(tarball), "digest": "sha256:" + right.upper().lower()}, str(kept)).unpack(Host(), str(out))
     assert (out / "Makefile").is_file()
+
+
+@pytest.mark.parametrize("answer, said", [
+    (b"SSH-2.0-OpenSSH\r\n", "BadStatusLine: SSH-2.0-OpenSSH"), (b"", "closed connection without response"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "IncompleteRead"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", "its SHA-256 digest is ca978112"),
+])
+def test_a_server_that_does_not_answer_with_the_file(tmp_path, answer, said):
+    class Once(socketserver.StreamRequestHandler):
+        def handle(self):
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Once) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        found = source.resolve(Host(), {"tarball": "http://127.0.0.1:%d/x" % server.server_address[1], "digest": "0" * 64}, str(tmp_path))
+        try:
+            with pytest.raises(TestbedError, match=said) as failure:
+                found.unpack(Host(), str(tmp_path))
+        finally:
+            server.shutdown()
+    assert str(failure.value).count("\n") == 0 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["http://host:abc/x", "http://127.0.0.1/a b"])
+def test_a_url_that_cannot_be(tmp_path, url):
+    found = source.resolve(Host(), {"tarball": url, "digest": "0" * 64}, str(tmp_path))
+    with pytest.raises(TestbedError, match="cannot download %s: InvalidURL: " % url):
+        found.unpack(Host(), str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_url_that_does_not_answer(tmp_path):
