@@ -170,6 +170,18 @@ seconds:
   description: How long it took on the builder.
   returned: success, except in check mode
   type: float
+missing:
+  description: Tool or header to Debian package, for each that the builder lacks. All else that can be known without them has been checked before.
+  returned: failure for want of tools
+  type: dict
+apt:
+  description: Whether the builder has apt.
+  returned: failure for want of tools
+  type: bool
+root:
+  description: Whether the module runs as root.
+  returned: failure for want of tools
+  type: bool
 """
 
 import time

@@ -27,6 +27,10 @@ options:
   suite:
     description: Debian suite that the source comes from.
     type: str
+  btf:
+    description: Whether the configuration has C(CONFIG_DEBUG_INFO_BTF), as a distribution's has.
+    type: bool
+    default: false
 author:
   - memlab.testbed contributors (@memlab)
 extends_documentation_fragment:
@@ -70,12 +74,13 @@ def main():
             "git": {"type": "bool", "default": False},
             "distcc": {"type": "bool", "default": False},
             "suite": {"type": "str"},
+            "btf": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     asked = module.params
     try:
-        found = needs.survey(Host(), asked["compiler"], asked["git"], asked["distcc"], asked["suite"])
+        found = needs.survey(Host(), asked["compiler"], asked["git"], asked["distcc"], asked["suite"], asked["btf"])
     except TestbedError as exc:
         module.fail_json(**exc.fail_arguments())
     module.exit_json(changed=False, **found)

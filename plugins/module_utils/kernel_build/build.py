@@ -46,6 +46,8 @@ class Request(object):
         if not _LOCALVERSION.fullmatch(self.localversion or ""):
             raise TestbedError("%.60r is no local version" % self.localversion, remedy="lower case letters, digits, - + and . are allowed")
         needs.check_compiler(self.compiler)
+        if self.jobs is not None and self.jobs < 1:
+            raise TestbedError("jobs: %d is not a number of jobs" % self.jobs)
         if not 0 <= self.fuzz <= 3:
             raise TestbedError("fuzz is the number of context lines that may differ, 0 to 3, not %d" % self.fuzz)
         if self.base["name"] not in configuration.TARGETS and self.base.get("content") is None:
@@ -69,6 +71,12 @@ class Request(object):
         return {"source": found.entry, "patches": [patch.entry() for patch in self.patches], "fuzz": self.fuzz, "configuration": digest,
                 "localversion": self.localversion, "compiler": versions, "architecture": platform.machine()}
 
+    def wants_btf(self):
+        """Whether base or fragments, as far as they are known here, ask for BTF, which pahole(1) makes."""
+        values = configuration.parse(self.base.get("content") or "", self.base["name"])
+        values.update({symbol: value for symbol, (value, unused) in configuration.requested(self.fragments).items()})
+        return values.get("DEBUG_INFO_BTF") == "y"
+
     def objects_name(self):
         """Name of the objects' directory: the same for all contents of the same fragments, so that a changed one rebuilds what it touches."""
         parts = [self.base["name"], self.base.get("content") or "", self.compiler] + [each["name"] for each in self.fragments]
@@ -81,34 +89,38 @@ def _digest(text):
 
 def look(host, wanted):
     """(key or ``None``, manifest or ``None``) of what :func:`ensure` would make; changes nothing. Raises :class:`TestbedError`."""
-    request = Request(wanted)
-    _check_tools(host, request)
+    request = _checked(host, wanted)
     found = source.resolve(host, request.source, os.path.join(artifact.build_directory(), "sources"), look_only=True)
-    if found is None:
-        return None, None
-    name = artifact.key(request.inputs(found, _versions(host, request)))
-    return name, artifact.manifest(name)
+    name = None if found is None else artifact.key(request.inputs(found, _versions(host, request)))
+    known = None if name is None else artifact.manifest(name)
+    if known is None:
+        source.check(host, request.source, content=True)
+        _need_space(request, found)
+    return name, known
 
 
 def ensure(host, wanted, progress_file=None):
     """Build the kernel unless it is there. Returns (changed, answer, manifest, remarks). Raises :class:`TestbedError`."""
-    request = Request(wanted)
+    request = _checked(host, wanted)
     progress = Progress(progress_file)
     top = artifact.build_directory()
-    _check_tools(host, request)
+    sources = os.path.join(top, "sources")
     try:
-        if not os.path.isdir(top):
-            needs.need_space(top, needs.SOURCE_SPACE + needs.OBJECT_SPACE)
-        sources = os.path.join(top, "sources")
-        os.makedirs(sources, exist_ok=True)
-        found = source.resolve(host, request.source, sources)
+        found = source.resolve(host, request.source, sources, look_only=True)
+        if found is None:
+            # it has to be downloaded to be known
+            _need_space(request, None)
+            os.makedirs(sources, exist_ok=True)
+            found = source.resolve(host, request.source, sources)
         inputs = request.inputs(found, _versions(host, request))
         name = artifact.key(inputs)
         known = artifact.manifest(name)
         if known is not None:
             return False, artifact.answer(name, known), known, []
-        base = os.path.join(top, "bases", found.key())
-        os.makedirs(base, exist_ok=True)
+        _need_space(request, found)
+        base = _base(found)
+        for place in (sources, base):
+            os.makedirs(place, exist_ok=True)
         with locks.held(base + ".lock", "the kernel source %s" % found.name, patience=PATIENCE):
             known = artifact.manifest(name)
             if known is not None:
@@ -119,9 +131,32 @@ def ensure(host, wanted, progress_file=None):
     return True, artifact.answer(name, known), known, remarks
 
 
-def _check_tools(host, request):
+def _checked(host, wanted):
+    """The request, after all that can be refused without a tool, and then what is missing of them."""
+    request = Request(wanted)
+    source.check(host, request.source)
+    if not os.path.isdir(artifact.build_directory()):
+        _need_space(request, None)
     suite = request.source.get("suite") if request.source.get("package") else None
-    needs.refuse_missing(needs.survey(host, request.compiler, bool(request.source.get("repository")), bool(request.distcc), suite))
+    lacking = needs.survey(host, request.compiler, bool(request.source.get("repository")), bool(request.distcc), suite, request.wants_btf())
+    if lacking["missing"]:
+        source.check(host, request.source, content=True)
+        needs.refuse_missing(lacking)
+    return request
+
+
+def _base(found):
+    """Directory of what belongs to a source: tree, objects, ccache."""
+    return os.path.join(artifact.build_directory(), "bases", found.key())
+
+
+def _need_space(request, found):
+    """Refuse where the build would not fit. :arg found: the source, ``None`` for one that is not known yet."""
+    size = needs.SOURCE_SPACE + needs.OBJECT_SPACE
+    if found is not None:
+        fresh = not os.path.isfile(os.path.join(_base(found), "objects", request.objects_name(), ".config"))
+        size = (needs.SOURCE_SPACE if Tree(_base(found)).state is None else 0) + (needs.OBJECT_SPACE if fresh else needs.OBJECT_SPACE // 4)
+    needs.need_space(artifact.build_directory(), size)
 
 
 def _versions(host, request):
@@ -132,7 +167,6 @@ def _build(host, request, found, inputs, name, base, progress):
     tree = Tree(base)
     objects = os.path.join(base, "objects", request.objects_name())
     fresh = not os.path.isfile(os.path.join(objects, ".config"))
-    needs.need_space(base, (needs.SOURCE_SPACE if tree.state is None else 0) + (needs.OBJECT_SPACE if fresh else needs.OBJECT_SPACE // 4))
     progress.step("unpacking the source")
     tree.unpack(host, found)
     progress.step("patching")
@@ -147,7 +181,8 @@ def _build(host, request, found, inputs, name, base, progress):
     _check_configuration(values, base, fresh)
     kbuild.accept(text)
     done, total = kbuild.journal()
-    progress.done, progress.exact = set(done), total is not None
+    # after a whole build the names say nothing of what this one has to compile: only how many that can be
+    progress.done, progress.exact = set(done if total is None else ()), total is not None
     progress.total = total if total is not None else estimate.objects(tree.source, kbuild.srcarch, values)
     progress.step("compiling")
     try:
@@ -158,7 +193,7 @@ def _build(host, request, found, inputs, name, base, progress):
         raise
     finally:
         with contextlib.suppress(OSError):
-            kbuild.remember(progress.done, whole or total is not None)
+            kbuild.remember(progress.done | set(done), whole or total is not None)
     progress.step("packing")
     os.makedirs(artifact.kernels_directory(), exist_ok=True)
     # the base's lock is this key's, too: a key has one base
@@ -169,13 +204,15 @@ def _build(host, request, found, inputs, name, base, progress):
 def _configuration_key(request, inputs):
     """Of all that a configuration depends on: what was asked, compiler and linker, other tools that Kconfig looks for, patches to what it reads."""
     tools = [shutil.which(tool) for tool in ("pahole", "rustc", "bindgen")]
-    return _digest(json.dumps([artifact.RECIPE, inputs["configuration"], inputs["compiler"], tools, [patch.entry() for patch in request.patches if patch.is_for_kconfig()]]))
+    patched = [patch.entry() for patch in request.patches if patch.is_for_kconfig()]
+    return _digest(json.dumps([artifact.RECIPE, inputs["configuration"], inputs["compiler"], tools, patched]))
 
 
 def _check_configuration(values, base, fresh):
     """What only the final configuration tells that the builder must have."""
     if values.get("DEBUG_INFO_BTF") == "y" and shutil.which("pahole") is None:
-        needs.refuse_missing({"missing": {"pahole": "dwarves"}})
+        raise TestbedError("the configuration comes out with CONFIG_DEBUG_INFO_BTF, and the builder lacks pahole",
+                           remedy="install dwarves (Debian's name), or add CONFIG_DEBUG_INFO_BTF=y to the fragments: then the role kernel_build does")
     if values.get("DEBUG_INFO", "n") == "y" and fresh:
         needs.need_space(base, needs.DEBUG_SPACE)
 

@@ -37,12 +37,31 @@ def check_compiler(name):
         raise TestbedError("%.60r is no compiler" % name, remedy="lower case letters, digits, - + and . are allowed")
 
 
-def survey(host, compiler="gcc", git=False, distcc=False, suite=None):
-    """``missing`` (tool or header -> package), ``apt`` and ``release``, see :func:`tools.survey`. :arg suite: the Debian suite that the source comes from."""
+class MissingTools(TestbedError):
+    """The builder lacks something. ``found`` is :func:`survey`'s answer."""
+
+    def __init__(self, found):
+        missing = found["missing"]
+        super(MissingTools, self).__init__("the builder lacks %s" % ", ".join(sorted(missing)),
+                                           remedy="install %s (Debian's names); the role kernel_build does" % " ".join(sorted(set(missing.values()))))
+        self.found = found
+
+    def fail_arguments(self):
+        """With what has to be known to install it."""
+        return dict(super(MissingTools, self).fail_arguments(), missing=self.found["missing"], apt=self.found["apt"], root=os.geteuid() == 0)
+
+
+def survey(host, compiler="gcc", git=False, distcc=False, suite=None, btf=False):
+    """``missing`` (tool or header -> package), ``apt`` and ``release``, see :func:`tools.survey`.
+
+    :arg suite: the Debian suite that the source comes from. :arg btf: whether the configuration wants types for BPF.
+    """
     check_compiler(compiler)
-    wanted = dict(TOOLS, **{compiler: "gcc" if compiler == "cc" else compiler})
+    # the kernel's own tools are compiled with gcc, whatever compiles the kernel (HOSTCC in its Makefile)
+    wanted = dict(TOOLS, gcc="gcc", **({} if compiler == "gcc" else {compiler: "gcc" if compiler == "cc" else compiler}))
     wanted.update({"git": "git"} if git else {})
     wanted.update({"distcc": "distcc"} if distcc else {})
+    wanted.update({"pahole": "dwarves"} if btf else {})
     # another suite's packages are got as a guest's are
     wanted.update({"mmdebstrap": "mmdebstrap"} if suite and suite != tools.debian_release(host.read_optional("/etc/os-release") or "") else {})
     found = tools.survey(host, wanted)
@@ -57,11 +76,9 @@ def survey(host, compiler="gcc", git=False, distcc=False, suite=None):
 
 
 def refuse_missing(found):
-    """Raises :class:`TestbedError` naming all that is missing."""
-    missing = found["missing"]
-    if missing:
-        raise TestbedError("the builder lacks %s" % ", ".join(sorted(missing)),
-                           remedy="install %s (Debian's names); the role kernel_build does" % " ".join(sorted(set(missing.values()))))
+    """Raises :class:`MissingTools` naming all that is missing. :arg found: what :func:`survey` says."""
+    if found["missing"]:
+        raise MissingTools(found)
 
 
 def need_space(directory, size):

@@ -23,7 +23,7 @@ class Progress(object):
 
     :arg path: the file to write, ``None`` for no file.
     :arg known: names of the objects that earlier runs compiled here: an interrupted build goes on where it was.
-    :arg total: how many there are, exactly from an earlier run or about.
+    :arg total: how many there are, about, or ``exact``: from an earlier whole build, of which not all need be compiled again.
     """
 
     def __init__(self, path, known=(), total=0, exact=False):
@@ -68,9 +68,9 @@ class Progress(object):
 
 
 def sentence(state):
-    """``compiling: 310 of about 1240 objects, 2:05, mm/memory_hotplug.o``."""
+    """``compiling: 310 of about 1240 objects, 2:05, mm/memory_hotplug.o``; after a whole build ``3 of at most 1237``."""
     parts = [state["stage"]]
     if state["stage"] == "compiling":
-        parts[0] += ": %d of %s%d objects" % (state["done"], "" if state["exact"] else "about ", state["of"])
+        parts[0] += ": %d of %s%d objects" % (state["done"], "at most " if state["exact"] else "about ", state["of"])
     parts.append("%d:%02d" % divmod(state["seconds"], 60))
     return ", ".join(parts + ([state["now"]] if state["now"] else []))

@@ -34,10 +34,29 @@ def resolve(host, wanted, directory, look_only=False):
     :arg look_only: download nothing; ``None`` is returned where the digest is not known without.
     Raises :class:`TestbedError`.
     """
+    return {"package": _debian, "tarball": _tarball, "repository": _git}[_kind(wanted)](host, wanted, directory, look_only)
+
+
+def check(host, wanted, content=False):
+    """Refuse what can be no source, as far as that is seen without a tool.
+
+    :arg content: whether a tarball on the builder is to be read, too.
+    Raises :class:`TestbedError`.
+    """
+    kind = _kind(wanted)
+    if kind == "package":
+        _check_names(wanted)
+        return
+    found = resolve(host, wanted, "", look_only=True)
+    if content and kind == "tarball" and not _URL.match(wanted["tarball"]):
+        _same(wanted["tarball"], found.digest[len("sha256:"):], wanted["tarball"])
+
+
+def _kind(wanted):
     kinds = [kind for kind in ("package", "tarball", "repository") if wanted.get(kind)]
     if len(kinds) != 1:
         raise TestbedError("a kernel source is one of package, tarball and repository, not %s" % (" and ".join(kinds) or "none of them"))
-    return {"package": _debian, "tarball": _tarball, "repository": _git}[kinds[0]](host, wanted, directory, look_only)
+    return kinds[0]
 
 
 class Source(object):
@@ -73,12 +92,16 @@ def _untar(host, path, directory, strip=1):
 # Debian's package
 
 
-def _debian(host, wanted, directory, look_only):
-    name, version, suite = wanted["package"], wanted.get("version"), wanted.get("suite")
-    for what, value, form in (("package of a kernel's source (linux-source-6.1)", name, _PACKAGE), ("Debian version", version, _VERSION),
-                              ("Debian suite", suite, _SUITE)):
+def _check_names(wanted):
+    for what, value, form in (("package of a kernel's source (linux-source-6.1)", wanted["package"], _PACKAGE),
+                              ("Debian version", wanted.get("version"), _VERSION), ("Debian suite", wanted.get("suite"), _SUITE)):
         if value and not form.fullmatch(value):
             raise TestbedError("%.60r is not the name of a %s" % (value, what))
+
+
+def _debian(host, wanted, directory, look_only):
+    _check_names(wanted)
+    name, version, suite = wanted["package"], wanted.get("version"), wanted.get("suite")
     full = name + ("=" + version if version else "")
     release = tools.debian_release(host.read_optional("/etc/os-release") or "")
     if shutil.which("apt-get") and suite in (None, "", release):

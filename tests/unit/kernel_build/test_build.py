@@ -93,8 +93,13 @@ def test_built_once_and_only_what_a_patch_touches(wanted, cache, tmp_path):
     assert build.look(Host(), wanted) == (answer["key"], manifest)
     named = dict(wanted, localversion="-x")
     build.ensure(Host(), named)
-    other = build.ensure(Host(), dict(named, patches=[patch("--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1 +1 @@\n-b\n+B\n")]))[1]
-    assert compiled(cache) == ["mm/b.o"] and other["key"] != answer["key"]
+    for letter in ("B", "C"):
+        changed = patch("--- a/mm/b.c\n+++ b/mm/b.c\n@@ -1 +1 @@\n-b\n+%s\n" % letter)
+        other = build.ensure(Host(), dict(named, patches=[changed]), str(tmp_path / "progress"))[1]
+        assert compiled(cache) == ["mm/b.o"] and other["key"] != answer["key"]
+        # what is shown is what this run has compiled
+        state = json.loads((tmp_path / "progress").read_text(encoding="ascii"))
+        assert (state["done"], state["of"], state["exact"]) == (1, 3, True)
 
 
 def test_kernels_of_one_release_are_packages_of_two_versions(wanted, cache):
@@ -129,6 +134,17 @@ def test_two_directories_give_the_same_bytes(wanted, cache, monkeypatch):
     assert b"\0lib/path.c\0" in kernel and str(cache).encode("utf-8") not in kernel
     listed = subprocess.run(["dpkg-deb", "--contents", first[0]["packages"][0]], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert "/build" not in listed and "root/root" in listed
+
+
+def test_room_is_looked_for_before_anything_is_fetched(wanted, cache, monkeypatch):
+    """The source has to be downloaded to be known, and the cache is there already."""
+    (cache / "kernel_build").mkdir(parents=True)
+    monkeypatch.setattr(build.needs, "SOURCE_SPACE", 1 << 60)
+    unknown = dict(wanted, source={"package": "linux-source-6.1", "suite": "sarge"})
+    for action in (build.look, build.ensure):
+        with pytest.raises(TestbedError, match="no room to build a kernel"):
+            action(Host(), unknown)
+    assert list((cache / "kernel_build").iterdir()) == []
 
 
 def test_a_symbol_that_is_not_as_asked(wanted, cache):

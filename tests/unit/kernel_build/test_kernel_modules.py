@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 
@@ -69,15 +70,14 @@ def program(directory, name):
 
 @pytest.mark.parametrize("parameters, tools", [
     ({}, {}), ({"compiler": "memlab-cc-99"}, {"memlab-cc-99": "memlab-cc-99"}), ({"distcc": True}, {"distcc": "distcc"}), ({"git": True}, {"git": "git"}),
-    ({"suite": "sarge"}, {"mmdebstrap": "mmdebstrap"}),
+    ({"suite": "sarge"}, {"mmdebstrap": "mmdebstrap"}), ({"btf": True}, {"pahole": "dwarves"}),
 ])
 def test_what_a_builder_lacks(call, monkeypatch, tmp_path, parameters, tools):
     """A machine whose programs are all in one directory, first none, then one after another."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(emulation_tools, "_SEARCHED", ":" + str(tmp_path))
+    # the kernel's own tools are compiled with gcc in any case
     known = dict(needs.TOOLS, gcc="gcc", **tools)
-    if "compiler" in parameters:
-        del known["gcc"]
     for check_mode in (True, False):
         code, answer = call("kernel_builder_facts", None, parameters, check_mode)
         assert (code, answer["changed"], answer["apt"]) == (0, False, False)
@@ -106,3 +106,43 @@ def test_the_builder_s_system(call):
 ])
 def test_what_a_builder_is_not_asked(refused, parameters, said):
     assert said in refused("kernel_builder_facts", None, parameters)
+
+
+@pytest.fixture(name="bare")
+def bare_builder(monkeypatch, tmp_path):
+    """A machine without a program, and what a build that could be is asked for."""
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    monkeypatch.setattr(emulation_tools, "_SEARCHED", "")
+    monkeypatch.setenv("MEMLAB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "x.tar").write_bytes(b"x")
+    return {"source": {"tarball": str(tmp_path / "x.tar"), "digest": hashlib.sha256(b"x").hexdigest()}, "base": {"name": "allnoconfig"}}
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"fuzz": 4}, "0 to 3, not 4"), ({"base": {"name": "allyes"}}, "'allyes' is no base"), ({"jobs": -3}, "jobs: -3 is not a number of jobs"),
+    ({"source": {"tarball": "/x"}}, "the tarball /x has no digest"), ({"source": {"repository": "/x", "commit": "main"}}, "'main' is no commit's full hash"),
+    ({"source": {"package": "bash"}}, "'bash' is not the name of a package"), ({"source": {}}, "not none of them"),
+    ({"source": {"tarball": "/etc/os-release", "digest": "0" * 64}}, "/etc/os-release is not what was asked for"),
+    ({"fragments": [{"name": "f", "content": "A"}]}, "f, line 1: 'A' is no line"),
+])
+def test_what_cannot_be_is_refused_before_a_tool_is_missed(bare, refused, tmp_path, changes, said):
+    assert said in refused("kernel_build", None, dict(bare, **changes))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_no_room_is_seen_before_a_tool_is_missed(bare, refused, monkeypatch, tmp_path):
+    monkeypatch.setattr(needs, "SOURCE_SPACE", 1 << 60)
+    assert refused("kernel_build", None, bare).startswith("no room to build a kernel: ")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("base, pahole", [
+    ({"name": "allnoconfig"}, False), ({"name": "host", "content": "CONFIG_DEBUG_INFO_BTF=y"}, True),
+    ({"name": "x", "content": "# CONFIG_DEBUG_INFO_BTF is not set"}, False),
+])
+def test_what_is_missing_is_an_answer_that_can_be_installed_by(bare, call, base, pahole):
+    for check_mode in (True, False):
+        code, answer = call("kernel_build", None, dict(bare, base=base), check_mode)
+        assert (code, answer["apt"], answer["root"]) == (1, False, os.geteuid() == 0)
+        assert answer["missing"]["make"] == "make" and answer["missing"].get("pahole") == ("dwarves" if pahole else None)
+        assert answer["msg"].startswith("the builder lacks bc, bison, ")
