@@ -101,6 +101,9 @@ def main():
     held.at_most(1.03, best["ours cold"] / best["plain cold"], "cold: ours / plain make =")
     held.at_most(1.20, best["ours touched"] / best["plain touched"], "one file touched: ours / plain make =")
     held.at_most(2, best["unchanged"], "unchanged:", "%.2f s")
+    if asked.config == "testbed":
+        # meant for two processors
+        held.at_most(600, best["ours cold"], "the testbed's kernel, cold:", "%.0f s")
     return held.exit_code()
 
 
