@@ -4,6 +4,7 @@
 """The controller's part of kernel_build: shows how far the builder is, and brings the packages here."""
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
@@ -40,12 +41,12 @@ class ActionModule(ActionBase):
         watcher.start()
         try:
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
+            if result.get("artifact") and not result.get("failed") and not self._task.check_mode and self._connection.transport != "local":
+                result["artifact"] = self._bring(result["artifact"], result["manifest"], task_vars)
         finally:
             ended.set()
             watcher.join()
             self._remove_tmp_path(self._connection._shell.tmpdir)
-        if result.get("artifact") and not result.get("failed") and not self._task.check_mode and self._connection.transport != "local":
-            result["artifact"] = self._bring(result["artifact"], result["manifest"])
         return result
 
     def _watch(self, path, name, ended):
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
         except (OSError, ValueError, AnsibleError):
             return None  # the builder is asked again, and the module itself says what is wrong
 
-    def _bring(self, found, manifest):
+    def _bring(self, found, manifest, task_vars):
         """The artifact as the controller has it, fetched from the builder unless it is here."""
         place = artifact.directory(found["key"])
         known = artifact.manifest(found["key"])
@@ -79,7 +80,7 @@ class ActionModule(ActionBase):
                 stage = os.path.join(work, "artifact")
                 os.mkdir(stage)
                 for name, wanted in manifest["artifacts"].items():
-                    self._connection.fetch_file(os.path.join(found["directory"], name), os.path.join(stage, name))
+                    self._fetch(os.path.join(found["directory"], name), os.path.join(stage, name), task_vars)
                     if artifact.described(os.path.join(stage, name)) != wanted:
                         raise AnsibleActionFail("%s did not come from the builder as it is there" % name)
                 with open(os.path.join(stage, "manifest.json"), "w", encoding="utf-8") as stream:
@@ -88,3 +89,14 @@ class ActionModule(ActionBase):
                 directories.remove(place)
                 os.rename(stage, place)
         return artifact.answer(found["key"], manifest)
+
+    def _fetch(self, source, target, task_vars):
+        """One file of the builder's. What lies in the directory of a user that the task has become, the connection's own user may not read."""
+        if self._connection.become is None:
+            self._connection.fetch_file(source, target)
+            return
+        read = self._execute_module("ansible.builtin.slurp", {"src": source}, task_vars=task_vars)
+        if read.get("failed"):
+            raise AnsibleActionFail("cannot read %s on the builder: %s" % (source, read.get("msg")))
+        with open(target, "wb") as stream:
+            stream.write(base64.b64decode(read["content"]))
