@@ -63,13 +63,21 @@ class Request(object):
                 raise TestbedError("the patch %s holds no difference" % patch.name)
 
     def inputs(self, found, versions):
-        """Everything that the result depends on."""
+        """Everything that the result depends on, with names for people, which are none of it: see :meth:`key`."""
         digest = {"base": self.base["name"], "fragments": [{"name": each["name"], "sha256": _digest(each["content"])} for each in self.fragments]}
         # loaded modules come and go: they count where they are asked for
         parts = ("content", "modules") if self.base["name"] == "localmodconfig" else ("content",)
         digest.update({part: _digest(self.base[part]) for part in parts if self.base.get(part) is not None})
         return {"source": found.entry, "patches": [patch.entry() for patch in self.patches], "fuzz": self.fuzz, "configuration": digest,
                 "localversion": self.localversion, "compiler": versions, "architecture": platform.machine()}
+
+    def key(self, found, versions):
+        """The artifact's key: the same from wherever source, patches and fragments were taken, and whatever they are called there."""
+        inputs = self.inputs(found, versions)
+        base = self.base["name"] if self.base["name"] in configuration.TARGETS else "file"
+        configured = dict(inputs["configuration"], base=base, fragments=[each["sha256"] for each in inputs["configuration"]["fragments"]])
+        patched = [{part: patch[part] for part in ("sha256", "strip")} for patch in inputs["patches"]]
+        return artifact.key(dict(inputs, source=found.digest, configuration=configured, patches=patched))
 
     def wants_btf(self):
         """Whether base or fragments, as far as they are known here, ask for BTF, which pahole(1) makes."""
@@ -91,7 +99,7 @@ def look(host, wanted):
     """(key or ``None``, manifest or ``None``) of what :func:`ensure` would make; changes nothing. Raises :class:`TestbedError`."""
     request = _checked(host, wanted)
     found = source.resolve(host, request.source, os.path.join(artifact.build_directory(), "sources"), look_only=True)
-    name = None if found is None else artifact.key(request.inputs(found, _versions(host, request)))
+    name = None if found is None else request.key(found, _versions(host, request))
     known = None if name is None else artifact.manifest(name)
     if known is None:
         source.check(host, request.source, content=True)
@@ -112,8 +120,8 @@ def ensure(host, wanted, progress_file=None):
             _need_space(request, None)
             os.makedirs(sources, exist_ok=True)
             found = source.resolve(host, request.source, sources)
-        inputs = request.inputs(found, _versions(host, request))
-        name = artifact.key(inputs)
+        versions = _versions(host, request)
+        inputs, name = request.inputs(found, versions), request.key(found, versions)
         known = artifact.manifest(name)
         if known is not None:
             return False, artifact.answer(name, known), known, []
@@ -160,7 +168,9 @@ def _need_space(request, found):
 
 
 def _versions(host, request):
-    return {tool: host.run([tool, "--version"]).splitlines()[0] for tool in (request.compiler, "ld")}
+    """First lines of what compiler and linker say of themselves, and the tools that Kconfig looks for: it writes down what it finds."""
+    optional = [tool for tool in ("pahole", "rustc", "bindgen") if shutil.which(tool)]
+    return {tool: host.run([tool, "--version"]).splitlines()[0] for tool in [request.compiler, "ld"] + optional}
 
 
 def _build(host, request, found, inputs, name, base, progress):
@@ -202,14 +212,16 @@ def _build(host, request, found, inputs, name, base, progress):
 
 
 def _configuration_key(request, inputs):
-    """Of all that a configuration depends on: what was asked, compiler and linker, other tools that Kconfig looks for, patches to what it reads."""
-    tools = [shutil.which(tool) for tool in ("pahole", "rustc", "bindgen")]
+    """Of all that a configuration depends on: what was asked, compiler, linker and other tools that Kconfig looks for, patches to what it reads."""
     patched = [patch.entry() for patch in request.patches if patch.is_for_kconfig()]
-    return _digest(json.dumps([artifact.RECIPE, inputs["configuration"], inputs["compiler"], tools, patched]))
+    return _digest(json.dumps([artifact.RECIPE, inputs["configuration"], inputs["compiler"], patched]))
 
 
 def _check_configuration(values, base, fresh):
-    """What only the final configuration tells that the builder must have."""
+    """What only the final configuration tells: a release that is no package's name, what the builder must have."""
+    if not _LOCALVERSION.fullmatch(values.get("LOCALVERSION", '""').strip('"')):
+        raise TestbedError("CONFIG_LOCALVERSION is %s, and a package's name can have no such release" % values["LOCALVERSION"],
+                           remedy="lower case letters, digits, - + and . are allowed; set it in a fragment")
     if values.get("DEBUG_INFO_BTF") == "y" and shutil.which("pahole") is None:
         raise TestbedError("the configuration comes out with CONFIG_DEBUG_INFO_BTF, and the builder lacks pahole",
                            remedy="install dwarves (Debian's name), or add CONFIG_DEBUG_INFO_BTF=y to the fragments: then the role kernel_build does")
@@ -244,5 +256,6 @@ def _keep(kbuild, name, inputs, text, values, work, progress):
 
 
 def _reproducible(values):
-    """A key that the build makes for itself to sign modules with is another one each time."""
-    return not (values.get("MODULE_SIG") == "y" and values.get("MODULE_SIG_KEY", '"certs/signing_key.pem"') == '"certs/signing_key.pem"')
+    """What the build draws by lot is another one each time: a key of its own to sign modules with, the order of structures' members, latent entropy."""
+    signed = values.get("MODULE_SIG") == "y" and values.get("MODULE_SIG_KEY", '"certs/signing_key.pem"') == '"certs/signing_key.pem"'
+    return not (signed or any(values.get(symbol) == "y" for symbol in ("RANDSTRUCT", "GCC_PLUGIN_RANDSTRUCT", "GCC_PLUGIN_LATENT_ENTROPY")))

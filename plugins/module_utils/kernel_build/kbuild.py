@@ -41,7 +41,9 @@ class Kbuild(object):
         found = ["make", "-C", self.source, "O=" + self.objects, "CC=" + (compiler or self._compiler()), "LOCALVERSION=" + self.options.get("localversion", "")]
         places = ((self.objects, "."), (self.source, "."), (self.objects + "/", ""), (self.source + "/", ""))
         maps = " ".join("-ffile-prefix-map=%s=%s" % place for place in places)
-        return found + ["KCFLAGS=" + maps, "KAFLAGS=" + maps] + list(targets)
+        # what make would take from the caller's shell, which no key knows
+        own = ["ARCH=" + self.srcarch] + [name + "=" for name in ("CROSS_COMPILE", "LLVM", "LLVM_IAS", "KCPPFLAGS", "KRUSTFLAGS")]
+        return found + ["KCFLAGS=" + maps, "KAFLAGS=" + maps] + own + list(targets)
 
     def _compiler(self):
         compiler = self.options.get("compiler", "gcc")
@@ -53,7 +55,8 @@ class Kbuild(object):
         """Variables that make the result the same everywhere, and ccache's and distcc's."""
         epoch = self.options.get("epoch", 0)
         found = {"KBUILD_BUILD_USER": BUILD_USER, "KBUILD_BUILD_HOST": BUILD_HOST, "KBUILD_BUILD_VERSION": "1", "SOURCE_DATE_EPOCH": str(epoch),
-                 "KBUILD_BUILD_TIMESTAMP": time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime(epoch)), "TZ": "UTC", "MAKEFLAGS": ""}
+                 "KBUILD_BUILD_TIMESTAMP": time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime(epoch)), "TZ": "UTC", "MAKEFLAGS": "",
+                 "KCONFIG_CONFIG": ".config"}
         if self.options.get("ccache"):
             # depend: the compiler's own list of headers stands for a preprocessor run, which a first build would pay for
             found.update(CCACHE_DIR=self.options["ccache"], CCACHE_DEPEND="1", CCACHE_INODECACHE="1",

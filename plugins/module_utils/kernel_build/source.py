@@ -24,6 +24,7 @@ _PACKAGE = re.compile(r"linux-source-[0-9][0-9a-z.+-]*", re.ASCII)
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.+:~-]*", re.ASCII)
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.+-]*", re.ASCII)
 _URL = re.compile(r"(https?|ftp|file)://", re.ASCII)
+_SECRET = re.compile(r"(?<=://)[^/]*@")
 
 
 def resolve(host, wanted, directory, look_only=False):
@@ -75,6 +76,11 @@ class Source(object):
     def unpack(self, host, directory):
         """Get it, check it, and unpack it so that ``directory`` is the tree's top. Raises :class:`TestbedError`."""
         self._obtain(host, directory)
+
+
+def _shown(where):
+    """A path or URL without the user and password in it, for manifests and messages."""
+    return _SECRET.sub("", where)
 
 
 def _sha256(path):
@@ -194,7 +200,7 @@ def _tarball(host, wanted, directory, look_only):
     where, digest = wanted["tarball"], (wanted.get("digest") or "").lower()
     digest = digest[len("sha256:"):] if digest.startswith("sha256:") else digest
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise TestbedError("the tarball %s has no digest to be checked by" % where if not digest else "%.80r is no SHA-256 digest" % wanted["digest"],
+        raise TestbedError("the tarball %s has no digest to be checked by" % _shown(where) if not digest else "%.80r is no SHA-256 digest" % wanted["digest"],
                            remedy="give the 64 digits that sha256sum prints (kernel_build_source.digest)")
     remote = _URL.match(where)
     if not remote and not os.path.isfile(where):
@@ -204,10 +210,10 @@ def _tarball(host, wanted, directory, look_only):
         path = os.path.join(directory, digest) if remote else where
         if remote and not os.path.isfile(path):
             _download(where, path, digest)
-        _same(path, digest, where)
+        _same(path, digest, _shown(where))
         _untar(host, path, target)
 
-    return Source(where, "sha256:" + digest, {"kind": "tarball", "from": where, "sha256": digest}, obtain)
+    return Source(_shown(where), "sha256:" + digest, {"kind": "tarball", "from": _shown(where), "sha256": digest}, obtain)
 
 
 def _download(url, path, digest):
@@ -215,13 +221,13 @@ def _download(url, path, digest):
     try:
         with contextlib.closing(open_url(url, timeout=60)) as answer, open(part, "wb") as stream:
             shutil.copyfileobj(answer, stream, 1 << 20)
-        _same(part, digest, url)
+        _same(part, digest, _shown(url))
         os.replace(part, path)
     except (OSError, ValueError) as exc:
-        raise TestbedError("cannot download %s: %s" % (url, getattr(exc, "reason", exc)))
+        raise TestbedError("cannot download %s: %s" % (_shown(url), getattr(exc, "reason", exc)))
     except http.client.HTTPException as exc:
         # a URL that cannot be, a server that does not speak HTTP, an answer that breaks off; some are only a name and what came
-        raise TestbedError("cannot download %s: %s: %s" % (url, type(exc).__name__, str(exc).strip()))
+        raise TestbedError("cannot download %s: %s: %s" % (_shown(url), type(exc).__name__, str(exc).strip()))
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
@@ -247,6 +253,7 @@ def _git(host, wanted, directory, look_only):
                            remedy="a branch or a tag can move: give what git rev-parse says (kernel_build_source.commit)")
     if repository.startswith("-"):
         raise TestbedError("%.60r is no repository" % repository)
+    shown = _shown(repository)
 
     def obtain(host, target):
         bare = os.path.join(directory, "git-" + hashlib.sha256(repository.encode("utf-8")).hexdigest()[:16])
@@ -257,10 +264,10 @@ def _git(host, wanted, directory, look_only):
             try:
                 host.run(git + ["fetch", "--quiet", "--depth=1", "--no-tags", "--", repository, commit], timeout=3600)
             except TestbedError as exc:
-                raise TestbedError("cannot get commit %s of %s" % (commit, repository), details=exc.details)
+                raise TestbedError("cannot get commit %s of %s" % (commit, shown), details=[line.replace(repository, shown) for line in exc.details])
         with tempfile.TemporaryDirectory(prefix="git-", dir=directory) as work:
             archive = os.path.join(work, "source.tar")
             host.run(git + ["archive", "--format=tar", "--output=" + archive, commit], timeout=600)
             _untar(host, archive, target, strip=0)
 
-    return Source("%s at %s" % (repository, commit), "git:" + commit, {"kind": "git", "repository": repository, "commit": commit}, obtain)
+    return Source("%s at %s" % (shown, commit), "git:" + commit, {"kind": "git", "repository": shown, "commit": commit}, obtain)

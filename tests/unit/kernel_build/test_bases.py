@@ -16,6 +16,8 @@ allnoconfig olddefconfig:
 \t@kconfig-conf --$@ Kconfig
 defconfig:
 \t@kconfig-conf --defconfig=x86_defconfig Kconfig
+told:
+\t@echo "$(CROSS_COMPILE)$(LLVM)$(LLVM_IAS)$(KCPPFLAGS)$(KRUSTFLAGS) $(ARCH) $(KCONFIG_CONFIG)"
 """
 
 KCONFIG = """\
@@ -97,3 +99,10 @@ def test_a_symbol_that_does_not_exist_is_not_just_off(configured, base):
     assert str(failure.value).splitlines() == [
         "the configuration did not come out as asked: CONFIG_CRASHES does not exist in this source",
         "CONFIG_CRASHES (f): wanted n, got nothing: there is no such symbol in this source, near it are CRASH"]
+
+
+def test_what_the_caller_s_shell_has_set_does_not_count(configured, tmp_path, monkeypatch):
+    for name in ("ARCH", "CROSS_COMPILE", "LLVM", "LLVM_IAS", "KCPPFLAGS", "KRUSTFLAGS", "KCONFIG_CONFIG", "MAKEFLAGS"):
+        monkeypatch.setenv(name, "e")
+    kbuild = Kbuild(Host(), str(tmp_path / "source"), str(tmp_path / "objects"), {})
+    assert kbuild.answers("told") == ["%s .config" % kbuild.srcarch]

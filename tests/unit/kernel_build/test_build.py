@@ -136,6 +136,23 @@ def test_two_directories_give_the_same_bytes(wanted, cache, monkeypatch):
     assert "/build" not in listed and "root/root" in listed
 
 
+def test_a_release_that_no_package_can_have_is_refused_before_compiling(wanted, cache):
+    with pytest.raises(TestbedError, match='CONFIG_LOCALVERSION is "_x", and a package.s name can have no such release: lower case letters'):
+        build.ensure(Host(), dict(wanted, fragments=[{"name": "f", "content": "CONFIG_LOCALVERSION=\"_x\""}]))
+    assert not list(cache.glob("kernel_build/bases/*/build.log"))
+
+
+def test_a_tool_that_kconfig_looks_for_is_in_the_key(wanted, cache, tmp_path, monkeypatch):
+    before = build.look(Host(), wanted), build.ensure(Host(), wanted)[1]["key"]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/bindgen").write_text("#!/bin/sh\necho bindgen 0.99\n", encoding="ascii")
+    (tmp_path / "bin/bindgen").chmod(0o755)
+    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path / "bin", os.environ["PATH"]))
+    name, known = build.look(Host(), wanted)
+    assert (before[0], known) == ((before[1], None), None) and name != before[1]
+    assert build.ensure(Host(), wanted)[2]["compiler"]["bindgen"] == "bindgen 0.99"
+
+
 def test_room_is_looked_for_before_anything_is_fetched(wanted, cache, monkeypatch):
     """The source has to be downloaded to be known, and the cache is there already."""
     (cache / "kernel_build").mkdir(parents=True)

@@ -31,7 +31,7 @@ def request(**changes):
 
 def key(asked, versions=None, digest="0" * 64):
     found = source.Source("x", "sha256:" + digest, {"kind": "tarball", "sha256": digest}, None)
-    return artifact.key(asked.inputs(found, versions or VERSIONS))
+    return asked.key(found, versions or VERSIONS)
 
 
 def test_the_key_is_the_inputs_and_nothing_else():
@@ -41,6 +41,44 @@ def test_the_key_is_the_inputs_and_nothing_else():
     keys = [key(request())] + [key(other) for other in others] + [key(request(), {"gcc": "gcc 13", "ld": "ld 2.40"}), key(request(), digest="1" * 64)]
     # the compiler counts by what it says of itself
     assert len(set(keys)) == len(keys) - 1 and key(request(compiler="gcc-12")) == key(request())
+
+
+def test_names_and_places_are_not_in_the_key():
+    """They are in the manifest, for people."""
+    here, there = (source.Source(name, "sha256:" + "0" * 64, {"kind": "tarball", "from": name, "sha256": "0" * 64}, None)
+                   for name in ("/a/x.tar", "https://b/y.tar"))
+    assert request().key(here, VERSIONS) == request().key(there, VERSIONS) and request().inputs(here, VERSIONS) != request().inputs(there, VERSIONS)
+    named = request(patches=[{"name": "q", "content": PATCH, "strip": 1}], fragments=[{"name": "g", "content": "CONFIG_A=y"}])
+    assert named.key(here, VERSIONS) == request().key(here, VERSIONS) and named.inputs(here, VERSIONS)["patches"][0]["name"] == "q"
+    bases = [request(base={"name": name, "content": "CONFIG_A=y"}).key(here, VERSIONS) for name in ("mine.config", "theirs.config", "host")]
+    assert len(set(bases)) == 1
+
+
+@pytest.mark.parametrize("wanted, shown", [
+    ({"tarball": "https://me:se@cret@host/x.tar", "digest": "0" * 64}, "https://host/x.tar"),
+    ({"tarball": "file:///a@b/x.tar", "digest": "0" * 64}, "file:///a@b/x.tar"),
+    ({"repository": "https://secret@host/x.git", "commit": "0" * 40}, "https://host/x.git"),
+    ({"repository": "git@host:x.git", "commit": "0" * 40}, "git@host:x.git"),
+])
+def test_a_password_is_not_in_the_manifest(tmp_path, wanted, shown):
+    found = source.resolve(Host(), wanted, str(tmp_path))
+    assert found.entry.get("from", found.entry.get("repository")) == shown and shown in found.name and "cret" not in found.name
+
+
+def test_a_password_is_not_in_an_error(tmp_path):
+    (tmp_path / "out").mkdir()
+    wanted = {"repository": "file://me:secret@" + str(tmp_path / "none"), "commit": "0" * 40}
+    with pytest.raises(TestbedError) as failure:
+        source.resolve(Host(), wanted, str(tmp_path)).unpack(Host(), str(tmp_path / "out"))
+    assert "cannot get commit" in str(failure.value) and "secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("values, same", [
+    ({}, True), ({"MODULE_SIG": "y"}, False), ({"MODULE_SIG": "y", "MODULE_SIG_KEY": '"mine.pem"'}, True), ({"RANDSTRUCT": "y"}, False),
+    ({"GCC_PLUGIN_RANDSTRUCT": "y"}, False), ({"RANDSTRUCT_NONE": "y"}, True), ({"GCC_PLUGIN_LATENT_ENTROPY": "y"}, False),
+])
+def test_what_a_build_draws_by_lot_is_not_reproducible(values, same):
+    assert build._reproducible(values) is same
 
 
 def test_loaded_modules_count_where_they_are_asked_for():
