@@ -17,6 +17,9 @@ import subprocess
 import pytest
 
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation.paths import cache_directory
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build import configuration
+from ansible_collections.memlab.testbed.plugins.module_utils.kernel_build.kbuild import Kbuild
 
 HERE = pathlib.Path(__file__).parents[1]
 # EXPERT: what it hides is off, too. No objtool, and a small allocator.
@@ -160,6 +163,25 @@ def test_a_patch_that_does_not_apply_leaves_the_tree(build, first, caches, tmp_p
     before = source.read_bytes(), source.stat().st_mtime_ns
     build(caches[0], kernel_build_patches=[str(tmp_path / "wrong.patch")]).refusal("the patch wrong.patch does not apply: init/main.c, hunk 1")
     assert (source.read_bytes(), source.stat().st_mtime_ns) == before
+
+
+def test_each_base_is_configured_on_the_kernel_itself(first, caches, tmp_path):
+    """Not compiled: that takes an hour each."""
+    source, = (caches[0] / "kernel_build" / "bases").glob("*/source")
+    kbuild = Kbuild(Host(), str(source), str(tmp_path / "objects"), {})
+
+    def configured(base, symbol):
+        text = configuration.make(kbuild, base, [{"name": "f", "content": "CONFIG_%s=y" % symbol}])
+        values = configuration.parse(text, "x")
+        # one of a choice, over whatever the base has
+        assert [name for name in ("HZ_100", "HZ_250", "HZ_300", "HZ_1000") if values[name] == "y"] == [symbol]
+        return text, {name for name, value in values.items() if value == "m"}
+
+    whole, modules = configured({"name": "defconfig"}, "HZ_100")
+    assert configured({"name": "host", "content": whole}, "HZ_1000")[1] == modules
+    assert configured({"name": "tinyconfig"}, "HZ_300")[1] == set()
+    # which adds IKCONFIG of its own accord
+    assert configured({"name": "localmodconfig", "content": whole, "modules": "xt_mark\n"}, "HZ_300")[1] & modules == {"NETFILTER_XT_MARK"}
 
 
 def test_no_room(build, tmp_path):
