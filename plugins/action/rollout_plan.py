@@ -25,8 +25,6 @@ class ActionModule(ControllerAction):
     def act(self, asked, task_vars):
         asked["preview"] = asked["preview"] or self._task.check_mode
         try:
-            if asked["cut_by_limit"]:
-                raise TestbedError("--limit would cut hosts out of waves that are planned with them", remedy="name the hosts with rollout_hosts")
             return getattr(self, "_" + asked["state"])(Journal(asked["directory"]), asked, task_vars)
         except TestbedError:
             lock.release(asked["directory"], os.getppid())

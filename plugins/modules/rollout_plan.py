@@ -82,9 +82,6 @@ options:
     description: With O(state=claimed), whether this is the way back, from which hosts that do not answer keep no other.
     type: bool
     default: false
-  cut_by_limit:
-    description: The command line's C(--limit), which is refused.
-    type: str
   preview:
     description: Whether nothing is to be written.
     type: bool

@@ -209,6 +209,18 @@ def test_bad_input_is_refused_before_anything(fleet, settings, told):
     assert made.touched() == [] and made.journal() == []
 
 
+@pytest.mark.parametrize("playbook, told", [("rollout", "name the hosts with rollout_hosts"), ("rollback", "run the rollback without it"),
+                                            ("rehearse", "name the hosts with rehearse_hosts")])
+def test_a_limit_is_refused(fleet, playbook, told):
+    """Whatever it cuts out. localhost, on which the other plays begin, is cut out by each, and no host is asked, whether it answers or not."""
+    made = fleet(2)
+    made.lose("host0000")
+    for limit in ("host0000", "localhost,host0001", "all"):
+        code, output = made.play(playbook, "--limit", limit)
+        assert code == 2 and "--limit would " in output and told in output and "unreachable=1" not in output, output
+    assert made.touched() == [] and not (made.directory / "cache").exists()
+
+
 def own_steps(tmp_path):
     """Steps of simulated hosts but for drain and undrain, which are the role's."""
     steps = tmp_path / "steps"
