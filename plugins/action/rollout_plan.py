@@ -11,7 +11,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout import kernel, lock, plan, preview, settings, shards, states, waves
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 from ansible_collections.memlab.testbed.plugins.modules import rollout_plan
+from ansible_collections.memlab.testbed.plugins.plugin_utils import task_file
 from ansible_collections.memlab.testbed.plugins.plugin_utils.controller_action import ControllerAction
+from ansible_collections.memlab.testbed.plugins.plugin_utils.host_values import host_values
 
 
 SILENT = "see to the hosts that do not answer, or let rollout_limit bear them: they count as bad hosts"
@@ -33,9 +35,10 @@ class ActionModule(ControllerAction):
     def _opened(self, journal, asked, task_vars):
         """Everything that can be known without asking a host."""
         limit = settings.limit(asked["limit"])
-        settings.check(asked["name"], asked["steps"], asked["hooks"], asked["gates"], asked["steps_from"])
+        settings.check(asked["name"], asked["steps"], asked["steps_from"])
         hosts = asked["hosts"]
-        settings.numbers(asked.get("numbers") or {})
+        self._check_hosts(hosts, task_vars)
+        self._check_steps(asked["steps"], asked["steps_from"])
         domains = {}
         if asked["domain"]:
             domains = settings.domains(asked["domain"], {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts})
@@ -56,6 +59,19 @@ class ActionModule(ControllerAction):
                 raise TestbedError("the journal %s is of another rollout: it differs in kernel, which %s has from it already" % (journal.directory, host),
                                    details=["rolled out: %s" % (", ".join(done) or "none"), "asked for: %s" % (", ".join(wanted) or "none")],
                                    remedy=plan.ANOTHER)
+
+    def _check_hosts(self, hosts, task_vars):
+        """What may differ from host to host."""
+        for variable, values in host_values(settings.OF_HOSTS, hosts, task_vars, self._templar).items():
+            settings.check_hosts(variable, values)
+            for hook, unused in values if variable in settings.HOOKS else ():
+                if hook:
+                    task_file.check(variable, hook, self._task, self._loader)
+
+    def _check_steps(self, steps, directories):
+        """Those of the survey and of the way back, too."""
+        for step in dict.fromkeys(["survey", "rollback", *settings.STEPS, *steps]):
+            task_file.check("rollout_steps: %s" % step, settings.step_file(step, directories), self._task, self._loader)
 
     def _back(self, journal, asked, task_vars):
         limit = settings.limit(asked["limit"])

@@ -15,7 +15,8 @@ description:
 options:
   state:
     description:
-      - V(opened) checks the settings, makes the waves and takes the journal's lock. V(accepted) weighs what the hosts have answered and writes the plan.
+      - V(opened) checks the settings, makes the waves and takes the journal's lock. Of those that may differ from host to host (hooks, gates, soak, reboots)
+        it checks what each host has, and it parses the task files of hooks and steps. V(accepted) weighs what the hosts have answered and writes the plan.
       - V(claimed) fails where a host is another rollout's, or where more hosts than may be bad did not answer.
       - V(back) and V(going_back) are for bringing a whole rollout back.
     type: str
@@ -48,10 +49,6 @@ options:
   limit:
     description: How many bad hosts there may be.
     type: int
-  numbers:
-    description: Further settings that have to be whole numbers, C(rollout_soak) and the like, by their names.
-    type: dict
-    default: {}
   steps:
     description: The steps of a host.
     type: list
@@ -60,13 +57,6 @@ options:
     description: Directories with the steps' task files.
     type: list
     elements: str
-  hooks:
-    description: Variable to task file of the site.
-    type: dict
-  gates:
-    description: JMESPath expressions of the site.
-    type: list
-    elements: dict
   kernel_packages:
     description: The kernel's packages on the controller, for hosts without a variable of their own.
     type: list

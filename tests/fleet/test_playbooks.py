@@ -201,6 +201,8 @@ def test_a_controller_killed_in_a_step_is_resumed(fleet, step):
     ({"rollout_domain": "rakc"}, "rollout_domain: no host has the variable rakc"),
     ({"rollout_domain": "rack", "rack": ["a"]}, "rollout_domain: rack of host0000 is ['a'], not a name"),
     ({"rollout_waves": [{"group": ["all"]}]}, "rollout_waves[1]: group is ['all'], not a name"),
+    ({"rollout_gates": [{"expression": "no_such(devices)"}]}, "rollout_gates[1]: not a JMESPath expression: no_such(devices) (there is no function no_such)"),
+    ({"rollout_steps_from": "/nowhere/steps"}, "rollout_steps_from: there is no directory /nowhere/steps"),
 ])
 def test_bad_input_is_refused_before_anything(fleet, settings, told):
     made = fleet(4)
@@ -219,6 +221,50 @@ def test_a_limit_is_refused(fleet, playbook, told):
         code, output = made.play(playbook, "--limit", limit)
         assert code == 2 and "--limit would " in output and told in output and "unreachable=1" not in output, output
     assert made.touched() == [] and not (made.directory / "cache").exists()
+
+
+@pytest.mark.parametrize("variable, value, told", [
+    ("rollout_drain", "/nowhere/drain.yml", "rollout_drain: there is no hook file /nowhere/drain.yml"),
+    ("rollout_gates", [{"expression": "devices[?"}], "rollout_gates[1]: not a JMESPath expression"),
+    ("rollout_soak", "1h", "rollout_soak: '1h' is not a whole number from 0 up"),
+    ("rollout_undrain", "{{ not_defined }}/undrain.yml", "rollout_undrain of host0003 does not resolve ('not_defined' is undefined)"),
+])
+def test_what_one_host_has_for_itself_is_checked_before_anything(fleet, variable, value, told):
+    made = fleet(4)
+    made.give("host0003", **{variable: value})
+    code, output = made.play()
+    assert code == 2 and told in output and "Traceback" not in output and ("It is so for host0003." in output or "of host0003" in output), output
+    assert made.touched() == [] and made.journal() == []
+
+
+# What Ansible's parser ends a run for, whatever would rescue the task that includes it.
+UNREADABLE = {"not YAML": "- name: [\n", "no such module": "- no.such.module:\n", "a playbook": "- hosts: all\n  tasks: []\n", "no list": "ansible.builtin.ping:\n",
+              "two actions": "- ansible.builtin.ping:\n  ansible.builtin.debug:\n", "no attribute": "- ansible.builtin.ping:\n  whenn: true\n",
+              "in a block": "- block:\n    - no.such.module:\n", "in an include": "- ansible.builtin.include_tasks: other.yml\n"}
+
+
+@pytest.mark.parametrize("what", sorted(UNREADABLE))
+def test_a_hook_that_cannot_be_read_is_refused_before_anything(fleet, tmp_path, what):
+    (tmp_path / "good.yml").write_text("- ansible.builtin.import_tasks: also_good.yml\n- ansible.builtin.include_tasks: '{{ nobody_knows }}'\n")
+    (tmp_path / "also_good.yml").write_text("- ansible.builtin.debug:\n")
+    (tmp_path / "other.yml").write_text(UNREADABLE["no such module"])
+    (tmp_path / "bad.yml").write_text(UNREADABLE[what])
+    made = fleet(3, rollout_drain=str(tmp_path / "good.yml"))
+    made.give("host0002", rollout_undrain=str(tmp_path / "bad.yml"))
+    code, output = made.play()
+    told = "rollout_undrain: %s is no file of tasks" % (tmp_path / ("other.yml" if what == "in an include" else "bad.yml"))
+    assert code == 2 and told in output and "Traceback" not in output, output
+    assert made.touched() == [] and made.journal() == [] and not list((made.directory / "cache").glob("**/lock.json*"))
+
+
+@pytest.mark.parametrize("step", ["kernel", "survey", "rollback"])
+def test_a_step_of_the_sites_own_that_cannot_be_read_is_refused_before_anything(fleet, tmp_path, step):
+    steps = own_steps(tmp_path)
+    (steps / (step + ".yml")).write_text(UNREADABLE["no such module"])
+    made = fleet(2, rollout_steps_from=str(steps))
+    code, output = made.play()
+    assert code == 2 and "rollout_steps: %s: %s/%s.yml is no file of tasks" % (step, steps, step) in output and "no.such.module" in output, output
+    assert made.touched() == [] and made.journal() == []
 
 
 def own_steps(tmp_path):

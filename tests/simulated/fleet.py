@@ -70,6 +70,11 @@ class Fleet:
         self._entries = dict(reversed(self._entries.items()))
         self._write_inventory()
 
+    def give(self, host, **variables):
+        """The inventory gives the host variables of its own."""
+        self._entries[host].update(variables)
+        self._write_inventory()
+
     def _write_inventory(self):
         self.inventory.write_text(json.dumps({"all": {"hosts": self._entries, "vars": self._variables}}))
 

@@ -10,6 +10,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.report.plain import
 try:
     import jmespath
     from jmespath.exceptions import JMESPathError
+    from jmespath.functions import Functions
 except ImportError:
     jmespath = None
     JMESPathError = ValueError
@@ -28,17 +29,34 @@ def query(data, expression):
 
 
 def compile_expression(expression):
-    """The library's compiled expression. Raises :class:`TestbedError` for what is none."""
+    """The library's compiled expression. Raises :class:`TestbedError` for what is none, whatever it would be asked of."""
     if jmespath is None:
         raise TestbedError("the Python library jmespath is not installed on the controller", remedy="install it for the Python that runs Ansible")
     if not isinstance(expression, str) or not expression.strip():
         raise TestbedError("%.60r is not a JMESPath expression" % (expression,))
     expression = plain(expression)
     try:
-        return jmespath.compile(expression)
+        compiled = jmespath.compile(expression)
     except JMESPathError as exc:
         # The first line says what, the others draw an arrow under the expression.
         raise TestbedError("not a JMESPath expression: %s (%s)" % (_one_line(expression), _reason(exc)))
+    for wrong in _wrong_calls(compiled.parsed):
+        raise TestbedError("not a JMESPath expression: %s (%s)" % (_one_line(expression), wrong))
+    return compiled
+
+
+def _wrong_calls(node):
+    """What is wrong with each call that no facts can put right: the library looks at calls only where it comes by them."""
+    if node["type"] == "function_expression":
+        name, given = node["value"], len(node["children"])
+        signature = Functions.FUNCTION_TABLE.get(name, {}).get("signature")
+        if signature is None:
+            yield "there is no function %s" % name
+        elif given < len(signature) or given > len(signature) and not signature[-1].get("variadic"):
+            yield "the function %s takes %d argument%s%s, here %d" % (name, len(signature), "" if len(signature) == 1 else "s",
+                                                                      " or more" if signature and signature[-1].get("variadic") else "", given)
+    for child in filter(None, node["children"] if node["type"] != "slice" else ()):
+        yield from _wrong_calls(child)
 
 
 def _reason(exc):

@@ -8,48 +8,78 @@ import os
 import re
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
-from ansible_collections.memlab.testbed.plugins.module_utils.report.query import query
+from ansible_collections.memlab.testbed.plugins.module_utils.report.query import compile_expression
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout.waves import shown
 
 # The last one is the role's own: it makes a host count as done.
 STEPS = ("snapshot", "drain", "kernel", "parameters", "devices", "verify", "soak", "undrain", "record")
+
+HOOKS = ("rollout_drain", "rollout_undrain")
 
 # Settings that are whole numbers, and the least that each may be.
 LEAST = {"rollout_reboots": 0, "rollout_reboot_timeout": 1, "rollout_soak": 0, "rollout_soak_interval": 1}
 
 
-def check(name, steps, hooks, gates, directories):
-    """Raises :class:`TestbedError` for a name, step, hook or gate that cannot be.
+def check(name, steps, directories):
+    """Raises :class:`TestbedError` for a name or step that cannot be.
 
-    :arg hooks: variable name -> path of a task file, or empty for none.
-    :arg gates: dictionaries with ``expression`` and ``message``.
     :arg directories: where the steps' task files are, the first that has one counts.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", str(name)):
         raise TestbedError("rollout_name: %.60r is not a name of letters, digits, points, dashes and underscores" % (name,))
-    for variable, path in hooks.items():
-        if path and not (os.path.isabs(path) and os.path.isfile(path)):
-            raise TestbedError("%s: there is no hook file %s" % (variable, path), remedy="give the absolute path of a task file on the controller")
     if not isinstance(steps, list) or not steps or steps[0] != "snapshot" or steps[-1] != "record" or len(set(map(str, steps))) != len(steps):
         raise TestbedError("rollout_steps: %s; it is a list, the first step is snapshot, the last one record, and none comes twice"
                            % (", ".join(map(str, steps)) if isinstance(steps, list) else steps))
+    for directory in directories:
+        if not (os.path.isabs(directory) and os.path.isdir(directory)):
+            raise TestbedError("rollout_steps_from: there is no directory %s" % directory, remedy="give the absolute path of one on the controller")
     for step in steps:
-        if not any(os.path.isfile(os.path.join(directory, "%s.yml" % step)) for directory in directories):
+        if step_file(step, directories) is None:
             raise TestbedError("rollout_steps: there is no step %s" % step, remedy="there are %s" % ", ".join(STEPS))
-    for number, gate in enumerate(gates, 1):
+
+
+def step_file(step, directories):
+    """Path of the step's task file, or ``None``."""
+    paths = [os.path.join(directory, "%s.yml" % step) for directory in directories]
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def check_hosts(variable, values):
+    """Raises :class:`TestbedError` for a value that cannot be, with the hosts that have it.
+
+    :arg variable: one of :data:`OF_HOSTS`. :arg values: list of (value, hosts that have it).
+    """
+    for value, hosts in values:
         try:
-            query({}, gate["expression"])
-        except (TypeError, KeyError):
-            raise TestbedError("rollout_gates[%d]: a gate is a dictionary with expression and message: %.60r" % (number, gate))
+            OF_HOSTS[variable](variable, value)
         except TestbedError as exc:
-            if "not a JMESPath expression" in exc.summary:
-                raise TestbedError("rollout_gates[%d]: %s" % (number, exc.summary))
+            raise TestbedError(exc.summary, details=exc.details + ["It is so for %s." % shown(hosts)], remedy=exc.remedy)
 
 
-def numbers(values):
-    """Raises :class:`TestbedError` for a setting that is no whole number, or too small. :arg values: variable name -> value."""
-    for variable, value in values.items():
-        if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value).strip()) or int(value) < LEAST[variable]:
-            raise TestbedError("%s: %.60r is not a whole number from %d up" % (variable, value, LEAST[variable]))
+def _hook(variable, path):
+    if path and not (isinstance(path, str) and os.path.isabs(path) and os.path.isfile(path)):
+        raise TestbedError("%s: there is no hook file %s" % (variable, path), remedy="give the absolute path of a task file on the controller")
+
+
+def _gates(variable, gates):
+    if not isinstance(gates, list):
+        raise TestbedError("%s: %.60r is not a list" % (variable, gates))
+    for number, gate in enumerate(gates, 1):
+        if not isinstance(gate, dict) or "expression" not in gate or set(gate) - {"expression", "message"}:
+            raise TestbedError("%s[%d]: a gate is a dictionary with expression and message: %.60r" % (variable, number, gate))
+        try:
+            compile_expression(gate["expression"])
+        except TestbedError as exc:
+            raise TestbedError("%s[%d]: %s" % (variable, number, exc.summary), remedy=exc.remedy)
+
+
+def _number(variable, value):
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value).strip()) or int(value) < LEAST[variable]:
+        raise TestbedError("%s: %.60r is not a whole number from %d up" % (variable, value, LEAST[variable]))
+
+
+# Settings that may differ from host to host -> what is wrong with a value.
+OF_HOSTS = dict({**dict.fromkeys(LEAST, _number), **dict.fromkeys(HOOKS, _hook)}, rollout_gates=_gates)
 
 
 def domains(variable, found):

@@ -41,7 +41,7 @@ def test_query():
     ("", "'' is not a JMESPath expression"),
     ("  ", "is not a JMESPath"),
     (7, "7 is not a JMESPath expression"),
-    ("nope(a)", "the JMESPath expression nope(a) cannot be evaluated"),
+    ("nope(a)", "not a JMESPath expression: nope(a) (there is no function nope)"),
     ("length(a)", "the JMESPath expression length(a) cannot be evaluated"),
     ("a\n  [", "not a JMESPath expression: a ["),
     ("a ? b", "not a JMESPath expression: a ? b"),
