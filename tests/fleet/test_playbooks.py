@@ -64,6 +64,15 @@ def test_without_a_name_all_plays_speak_of_one_journal(fleet):
     assert not list(made.directory.glob("hosts/*/claim.json"))
 
 
+def test_hosts_of_the_command_line_have_no_directory_to_name_a_rollout_after(fleet):
+    made = fleet(2)
+    made.overrides["ANSIBLE_INVENTORY_ENABLED"] = "host_list"
+    variables = {key: value for key, value in json.loads(made.inventory.read_text())["all"]["vars"].items() if key != "rollout_name"}
+    made.inventory = "host0000,host0001,"
+    code, output = made.play("rollout", "--check", **variables)
+    assert code == 0 and "Rollout hosts: 2 hosts in 2 waves" in output, output
+
+
 @pytest.mark.parametrize("option", ["--check", "-e", ])
 def test_a_plan_changes_nothing(fleet, option):
     made = fleet(3)
@@ -294,10 +303,11 @@ def test_hooks_gates_and_a_soak(fleet, tmp_path):
 
 
 def test_a_host_that_fails_is_drained_once(fleet, tmp_path):
+    """The inventory's directory is one that localhost does not have."""
     hooks = {}
     for name in ("drain", "undrain"):
         (tmp_path / (name + ".yml")).write_text("- ansible.legacy.simulated_host: {step: %s, log: true, directory: '{{ simulated_directory }}'}\n" % name)
-        hooks["rollout_" + name] = str(tmp_path / (name + ".yml"))
+        hooks["rollout_" + name] = "{{ inventory_dir }}/%s.yml" % name
     made = fleet(1, rollout_steps_from=str(own_steps(tmp_path)), **hooks)
     made.write("host0000", "faults", {"kernel": "fail"})
     assert made.play()[0] == 2

@@ -92,9 +92,10 @@ class Fleet:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def environment(self):
-        return dict(os.environ, MEMLAB_CACHE=str(self.directory / "cache"), ANSIBLE_CONFIG=str(COLLECTION / "ansible.cfg"), LC_ALL="C.UTF-8",
-                    ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(self.directory / "local"),
-                    ANSIBLE_ACTION_PLUGINS=str(SIMULATED / "action_plugins"), **self.overrides)
+        own = dict(os.environ, MEMLAB_CACHE=str(self.directory / "cache"), ANSIBLE_CONFIG=str(COLLECTION / "ansible.cfg"), LC_ALL="C.UTF-8",
+                   ANSIBLE_INVENTORY_ENABLED="yaml", ANSIBLE_FORCE_COLOR="0", ANSIBLE_NOCOLOR="1", ANSIBLE_LOCAL_TEMP=str(self.directory / "local"),
+                   ANSIBLE_ACTION_PLUGINS=str(SIMULATED / "action_plugins"))
+        return {**own, **self.overrides}
 
     def start(self, playbook="rollout", *arguments, **variables):
         """The process of ansible-playbook with one of the collection's playbooks; its output is a pipe."""
