@@ -95,6 +95,21 @@ def test_a_canary_that_fails_is_brought_back_and_stops_all(fleet, step):
     assert made.touched() == ["host0000"]
 
 
+@pytest.mark.parametrize("tasks, reason", [
+    ("- ansible.builtin.fail:\n    msg: |\n      2 of 17 statements do not hold:\n      block 7 is offline\n      block 8 is offline\n",
+     "2 of 17 statements do not hold: block 7 is offline"),
+    ("- ansible.builtin.include_tasks: nowhere.yml\n", "no reason given, as where a file cannot be included: see what Ansible says"),
+    ("- ansible.builtin.assert:\n    that: item < 2\n    fail_msg: '{{ item }} is too many'\n  loop: [1, 2]\n", "2 is too many"),
+])
+def test_the_journal_says_why_a_host_failed(fleet, tmp_path, tasks, reason):
+    steps = own_steps(tmp_path)
+    (steps / "devices.yml").write_text(tasks)
+    made = fleet(1, rollout_steps_from=str(steps))
+    code, output = made.play()
+    (failed,) = [entry for entry in made.journal("host0000") if entry["event"] == "failed"]
+    assert code == 2 and failed["reason"].startswith(reason) and "(host0000: %s" % reason in output, output
+
+
 def test_a_host_that_vanishes_stops_all_and_the_others_of_its_wave_finish(fleet):
     made = fleet(6, rollout_waves=[3, "100%"])
     made.write("host0002", "faults", {"devices": "vanish"})
@@ -392,6 +407,9 @@ def test_a_host_that_may_not_be_changed_stops_all_before_anything(fleet):
     made.write("host0002", "faults", {"survey": "refuse"})
     code, output = made.play()
     assert code == 2 and "1 of 3 hosts cannot be rolled out to, nothing was changed" in output and "host0002: data at risk" in output
+    made.write("host0002", "faults", {"survey": "fail"})
+    code, output = made.play()
+    assert code == 2 and "host0002: simulated: survey fails" in output and "did not answer" not in output, output
     made.write("host0002", "faults", {"survey": "vanish"})
     code, output = made.play()
     assert code != 0 and "host0002: it did not answer" in output
