@@ -13,8 +13,8 @@ author:
   - memlab.testbed contributors (@memlab)
 description:
   - Prints a line when a host has ended and when a wave has, with an estimate of what is left, and a summary as JSON at the end.
-  - Says nothing in playbooks that are no rollout.
-  - Name it in C(callbacks_enabled) beside another callback's output, or in C(stdout_callback) for this and errors only.
+  - Says nothing in playbooks that are no rollout. The hosts of other controllers are told when these have ended their wave.
+  - Name it in C(callbacks_enabled) beside another callback's output, or in C(stdout_callback) for this, the plan and errors only.
 options:
   summary:
     description: File that gets the summary, too.
@@ -55,14 +55,18 @@ class CallbackModule(CallbackBase):
         action, found = result._task.action, result._result
         if not action.startswith(PREFIX):
             return
-        line = None
+        lines = []
         if "plan" in found:
-            self._progress.opened(plain(found["plan"]))
+            self._progress.opened(plain(found["plan"]), result._task.args.get("state") == "back")
         elif "verdict" in found and "wave" in found:
-            line = self._progress.closed(int(found["wave"]), plain(found["verdict"]), str(found["wanted"]))
+            lines = [self._progress.closed(int(found["wave"]), plain(found["verdict"]), str(found["wanted"]))]
         elif "entry" in found and found["entry"].get("host"):
-            line = self._progress.event(str(found["entry"]["host"]), str(found["entry"]["event"]))
-        if line:
+            lines = [self._progress.event(str(found["entry"]["host"]), str(found["entry"]["event"]))]
+        elif "journal" in found:
+            lines = [self._progress.event(str(entry["host"]), str(entry["event"]), float(entry["time"])) for entry in found["journal"]]
+        elif "text" in found and self._is_stdout():
+            lines = [str(line) for line in found["text"]]
+        for line in filter(None, lines):
             self._display.display("rollout: " + line)
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
@@ -70,6 +74,8 @@ class CallbackModule(CallbackBase):
             self._display.display("rollout: %s: %s" % (result._host.get_name(), str(result._result.get("msg", "")).split("\n", maxsplit=1)[0]))
 
     def v2_runner_on_unreachable(self, result):
+        if self._progress.name is None and not self._is_stdout():
+            return
         self._display.display("rollout: %s: unreachable" % result._host.get_name())
 
     def v2_playbook_on_stats(self, stats):

@@ -18,23 +18,28 @@ class Progress:
         self.waves = []
         self.outcomes = {}
         self.name = None
+        self._back = False
 
-    def opened(self, plan):
-        """What the run has to do is known. :arg plan: as rollout_plan returns it."""
+    def opened(self, plan, back=False):
+        """What the run has to do is known. :arg plan: as rollout_plan returns it. :arg back: whether hosts that are brought back have ended."""
+        self._back = back
         self.name = plan["name"]
         self.total = sum(len(wave) for wave in plan["waves"])
         self._begun = self._clock()
 
-    def event(self, host, event):
-        """A host's journal got an entry. Returns a line, or ``None`` for one that is not its end."""
-        self._began.setdefault(host, self._clock())
+    def event(self, host, event, now=None):
+        """A host's journal got an entry. Returns a line, or ``None`` for one that is not its end.
+
+        :arg now: when that was, on the clock of who wrote it; by default it is now.
+        """
+        now = self._clock() if now is None else now
+        began = self._began.setdefault(host, now)
         if event not in EVENTS:
             return None
         self.outcomes[host] = EVENTS[event]
         if event == "undone":
             self._began.pop(host)
-        spent = self._clock() - self._began.get(host, self._clock())
-        return "%s: %s, %s; %d of %d hosts%s" % (host, EVENTS[event], _time(spent), len(self.outcomes), self.total, self._eta())
+        return "%s: %s, %s; %d of %d hosts%s" % (host, EVENTS[event], _time(now - began), self._ended(), self.total, self._eta())
 
     def closed(self, wave, verdict, wanted="done"):
         """A wave's gate has counted, hosts of other controllers among them. Returns a line. :arg wanted: as rollout_gate was asked."""
@@ -43,7 +48,7 @@ class Progress:
         for word, outcome in (("good", "brought back" if wanted == "undone" else "good"), ("failed", "failed"), ("unreachable", "unreachable"),
                               ("rolled_back", "rolled back")):
             self.outcomes.update(dict.fromkeys(verdict[word], outcome))
-        return "wave %d %s: %s%s" % (wave, "passed" if verdict["passed"] else "did not pass", verdict["message"], self._eta())
+        return "wave %d %s: %s%s" % (wave, "passed" if verdict["passed"] else "did not pass", verdict["message"], self._eta() if verdict["passed"] else "")
 
     def summary(self):
         """The whole as a dictionary, or ``None`` where there was no rollout."""
@@ -56,10 +61,15 @@ class Progress:
                 "waves": self.waves, "bad": {host: outcome for host, outcome in sorted(self.outcomes.items()) if outcome not in ("good", "brought back")},
                 "seconds": round(self._clock() - self._begun, 1)}
 
+    def _ended(self):
+        """How many hosts have ended. One that is brought back before its wave has not."""
+        return sum(outcome != "brought back" or self._back for outcome in self.outcomes.values())
+
     def _eta(self):
         """As the hosts took so far, so will the others."""
-        left, spent = self.total - len(self.outcomes), self._clock() - self._begun
-        return ", about %s to go" % _time(spent / len(self.outcomes) * left) if left > 0 and self.outcomes else ""
+        ended, spent = self._ended(), self._clock() - self._begun
+        left = self.total - ended
+        return ", about %s to go" % _time(spent / ended * left) if left > 0 and ended else ""
 
 
 def _time(seconds):

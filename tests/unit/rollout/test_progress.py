@@ -8,6 +8,7 @@ import json
 import types
 
 import pytest
+from ansible import constants
 
 from ansible_collections.memlab.testbed.plugins.callback.rollout import CallbackModule
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.progress import Progress
@@ -69,11 +70,39 @@ def test_hosts_of_other_controllers_are_in_the_summary(progress):
 
 
 def test_what_was_repaired_and_then_done_is_good(progress):
-    assert progress.event("a", "undone").startswith("a: brought back, ")
+    assert progress.event("a", "undone") == "a: brought back, 0:00:00; 0 of 4 hosts"
     progress.closed(0, verdict(good=["a"]), "undone")
     assert progress.summary()["outcomes"] == {"brought back": 1} and progress.summary()["bad"] == {}
     progress.closed(1, verdict(good=["a"]), "done")
     assert progress.summary()["outcomes"] == {"good": 1}
+
+
+def test_what_is_brought_back_took_its_time_and_is_no_host_less_to_go(progress, clock):
+    for host in "ab":
+        progress.event(host, "rollback_begun")
+    clock.now += 30
+    assert progress.event("a", "undone") == "a: brought back, 0:00:30; 0 of 4 hosts"
+    progress.event("a", "begun")
+    clock.now += 30
+    assert progress.event("a", "done") == "a: good, 0:00:30; 1 of 4 hosts, about 0:03:00 to go"
+
+
+def test_on_the_way_back_it_is(progress, clock):
+    progress.opened(PLAN, back=True)
+    progress.event("a", "rollback_begun")
+    clock.now += 30
+    assert progress.event("a", "undone") == "a: brought back, 0:00:30; 1 of 4 hosts, about 0:01:30 to go"
+
+
+def test_when_no_further_wave_starts_there_is_no_time_to_go(progress, clock):
+    clock.now += 30
+    assert progress.closed(1, verdict(False, failed=["a"])) == "wave 1 did not pass: counted"
+
+
+def test_hosts_of_another_clock(progress, clock):
+    progress.event("a", "begun", 5.0)
+    clock.now += 60
+    assert progress.event("a", "done", 47.0) == "a: good, 0:00:42; 1 of 4 hosts, about 0:03:00 to go"
 
 
 def test_without_a_rollout_nothing_is_said():
@@ -81,7 +110,7 @@ def test_without_a_rollout_nothing_is_said():
 
 
 def result(action, host="a", **found):
-    return types.SimpleNamespace(_task=types.SimpleNamespace(action=action), _result=found, _host=types.SimpleNamespace(get_name=lambda: host))
+    return types.SimpleNamespace(_task=types.SimpleNamespace(action=action, args={"state": "opened"}), _result=found, _host=types.SimpleNamespace(get_name=lambda: host))
 
 
 @pytest.fixture(name="callback")
@@ -95,6 +124,7 @@ def with_display(monkeypatch, tmp_path):
 
 def test_the_callback_speaks_of_rollouts_only(callback, tmp_path):
     callback.v2_runner_on_ok(result("ansible.builtin.debug", plan=PLAN, entry={"host": "a", "event": "done"}))
+    callback.v2_runner_on_unreachable(result("ansible.builtin.ping"))
     callback.v2_playbook_on_stats(None)
     assert callback.said == [] and not (tmp_path / "summary.json").exists()
 
@@ -110,3 +140,20 @@ def test_the_callback_says_hosts_waves_and_the_summary(callback, tmp_path):
     assert [line.partition(",")[0] for line in callback.said[:3]] == ["rollout: a: good", "rollout: wave 1 passed: counted", "rollout: b: unreachable"]
     assert len(callback.said) == 4 and json.loads(callback.said[3].partition(": ")[2]) == json.loads((tmp_path / "summary.json").read_text())
     assert json.loads((tmp_path / "summary.json").read_text())["outcomes"] == {"good": 1}
+
+
+def test_alone_the_callback_prints_the_plan_and_errors(callback, monkeypatch):
+    plan = result("memlab.testbed.rollout_plan", text=["Rollout lab: 4 hosts", "a: nothing changes"])
+    callback.v2_runner_on_ok(plan)
+    assert callback.said == []
+    monkeypatch.setattr(constants, "DEFAULT_STDOUT_CALLBACK", "memlab.testbed.rollout")
+    callback.v2_runner_on_ok(plan)
+    callback.v2_runner_on_unreachable(result("ansible.builtin.ping", host="b"))
+    assert callback.said == ["rollout: Rollout lab: 4 hosts", "rollout: a: nothing changes", "rollout: b: unreachable"]
+
+
+def test_the_callback_says_hosts_of_other_controllers(callback):
+    callback.v2_runner_on_ok(result("memlab.testbed.rollout_plan", plan=PLAN))
+    callback.v2_runner_on_ok(result("memlab.testbed.rollout_shards", shards=[], journal=[
+        {"host": "b", "event": "begun", "time": 10.0}, {"host": "c", "event": "begun", "time": 10.0}, {"host": "b", "event": "done", "time": 15.0}]))
+    assert [line.partition(";")[0] for line in callback.said] == ["rollout: b: good, 0:00:05"]
