@@ -39,6 +39,8 @@ class ActionModule(ControllerAction):
         hosts = asked["hosts"]
         self._check_hosts(hosts, task_vars)
         self._check_steps(asked["steps"], asked["steps_from"])
+        if asked["workers"]:
+            shards.check([worker["command"] for worker in asked["workers"]])
         domains = {}
         if asked["domain"]:
             domains = settings.domains(asked["domain"], {host: plain(task_vars["hostvars"][host].get(asked["domain"])) for host in hosts})

@@ -65,6 +65,17 @@ options:
   kernel_key:
     description: Key of the kernel's artifact, for hosts without a variable of their own.
     type: str
+  workers:
+    description: Other controllers, as M(memlab.testbed.rollout_shards) takes them. What starts them has to be there.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      command:
+        description: What starts C(ansible-runner worker) there, word by word.
+        type: list
+        elements: str
+        required: true
   plan:
     description: What O(state=opened) or O(state=back) returned.
     type: dict

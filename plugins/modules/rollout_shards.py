@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Runs on the controller. Cuts the hosts of a wave into shards, has C(ansible-runner) send each to a worker, and takes what the workers' journals say
     over into the rollout's own.
+  - A variable of a host that does not resolve is not sent, and a worker that does not end well is told of, each in a warning.
   - Whether the wave is good is not looked at here. M(memlab.testbed.rollout_gate) does, over all shards.
 options:
   directory:
@@ -75,6 +76,11 @@ EXAMPLES = r"""
 RETURN = r"""
 shards:
   description: For each shard its C(hosts), the exit C(codes) of its three processes, how many journal C(entries) came back, and its C(log).
+  returned: success
+  type: list
+  elements: dict
+journal:
+  description: The journal's entries that came back, of all shards.
   returned: success
   type: list
   elements: dict

@@ -197,6 +197,14 @@ def test_bad_hosts_up_to_the_limit_are_borne(fleet):
     assert [clean(made, host) for host in made.hosts] == [BEFORE, AFTER, AFTER, AFTER]
 
 
+def test_the_limit_that_was_planned_with_counts_in_all_waves(fleet):
+    made = fleet(2, rollout_hosts="host*")
+    made.give("localhost", rollout_limit=1)
+    made.write("host0000", "faults", {"kernel": "fail"})
+    code, output = made.play()
+    assert code == 0 and [clean(made, host) for host in made.hosts] == [BEFORE, AFTER], output
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_controller_killed_in_a_step_is_resumed(fleet, step):
     """The fault table: no host is lost, none is done twice, no block is left half added."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -32,9 +33,11 @@ def with_workers(fleet, ssh):
 
 
 def test_two_workers_one_journal_one_gate(sharded):
-    made, workers = sharded(5, rollout_waves=["100%"])
+    made, workers = sharded(5, rollout_waves=["100%"], unused="{{ not_defined_anywhere }}")
     made.write("host0002", "faults", {"devices": "fail"})
     code, output = made.play("rollout", **workers)
+    for host, outcome in zip(made.hosts, ("good", "good", "rolled back", "good", "good")):
+        assert re.search(r"^rollout: %s: %s, 0:00:\d\d; \d of 5 hosts" % (host, outcome), output, re.M), output
     assert code == 2 and "wave 2: 3 good; rolled back: host0002" in output, output
     assert [made.journal(host)[-1]["event"] for host in made.hosts] == ["done", "done", "rolled_back", "done", "done"]
     directories = list(made.directory.glob("cache/rollouts/simulated/shards/1-2-*"))
@@ -74,6 +77,13 @@ def test_workers_that_outlive_their_controller_are_waited_for(sharded):
     assert not list(made.directory.glob("cache/rollouts/simulated/shards/*/data"))
 
 
+def test_workers_that_cannot_be_started_are_refused_before_anything(fleet):
+    made = fleet(2, rollout_workers=[{"command": ["no-such-program", "worker"]}])
+    code, output = made.play()
+    assert code == 2 and "cannot start no-such-program (ENOENT): install it on this controller" in output, output
+    assert made.touched() == [] and made.journal() == [] and not list(made.directory.glob("hosts/*/claim.json"))
+
+
 def test_processes_that_have_ended_or_are_of_another_controller(tmp_path):
     journal, directory = Journal(str(tmp_path)), tmp_path / "shards/1-1-0"
     (directory / "data").mkdir(parents=True)
@@ -108,7 +118,8 @@ def test_what_comes_back_is_taken_over_once(tmp_path):
         (events / ("%d-x.json" % number)).write_text(json.dumps({"event": "runner_on_ok", "event_data": {"res": {"entry": entry}}}))
     (events / "3-partial.json").write_text('{"event"')
     journal = Journal(str(tmp_path / "journal"))
-    assert shards.merge(str(tmp_path / "shard"), journal) == 2 and shards.merge(str(tmp_path / "shard"), journal) == 0
+    assert [entry["event"] for entry in shards.merge(str(tmp_path / "shard"), journal)] == ["begun", "done"]
+    assert shards.merge(str(tmp_path / "shard"), journal) == []
     assert [(entry["event"], entry["time"]) for entry in journal.read("a")] == [("begun", 1.0), ("done", 2.0)]
 
 

@@ -72,7 +72,7 @@ class Fleet:
 
     def give(self, host, **variables):
         """The inventory gives the host variables of its own."""
-        self._entries[host].update(variables)
+        self._entries.setdefault(host, {}).update(variables)
         self._write_inventory()
 
     def _write_inventory(self):

@@ -153,17 +153,16 @@ def entries(directory):
 
 
 def merge(directory, journal):
-    """Take over what the journal does not have yet. Returns how many entries that were."""
-    known, count = {}, 0
+    """Take over what the journal does not have yet. Returns those entries."""
+    known, new = {}, []
     for entry in entries(directory):
         host = entry["host"]
         if host not in known:
             known[host] = {(old["time"], old["event"]) for old in journal.read(host)}
         if (entry["time"], entry["event"]) not in known[host]:
-            journal.append(entry["event"], host, **{key: value for key, value in entry.items() if key not in ("event", "host")})
+            new.append(journal.append(entry["event"], host, **{key: value for key, value in entry.items() if key not in ("event", "host")}))
             known[host].add((entry["time"], entry["event"]))
-            count += 1
-    return count
+    return new
 
 
 def take_over(journal):

@@ -11,7 +11,7 @@ import pathlib
 import sys
 
 import pytest
-from ansible.errors import AnsibleActionSkip, AnsibleError
+from ansible.errors import AnsibleActionSkip, AnsibleError, AnsibleUndefinedVariable
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play_context import PlayContext
 from ansible.playbook.task import Task
@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
+from ansible_collections.memlab.testbed.plugins.module_utils.rollout import lock
 from ansible_collections.memlab.testbed.plugins.module_utils.rollout.journal import Journal
 
 ACTIONS = "ansible_collections.memlab.testbed.plugins.action."
@@ -263,6 +264,9 @@ def test_each_worker_is_sent_its_hosts(journal, act, shards, tmp_path):
     assert (answer.get("failed"), answer["changed"]) == (None, True)
     assert [(shard["hosts"], shard["codes"][1], shard["entries"]) for shard in answer["shards"]] == [(["a", "f"], 0, 0), (["e"], 3, 0)]
     assert sorted(os.listdir(top)) == ["1-1-0", "1-1-1"]
+    log = str(top / "1-1-1/log")
+    assert [line for line in answer["warnings"] if "cat > /dev/null; exit 3" in line] == [
+        "the worker sh -c cat > /dev/null; exit 3 for e ended with exit code 3 (transmit 0, process %d): see %s" % (answer["shards"][1]["codes"][2], log)]
     assert [shard["log"] for shard in answer["shards"]] == [str(top / name / "log") for name in ("1-1-0", "1-1-1")]
     sent = json.loads((tmp_path / "sent/inventory/hosts.json").read_text(encoding="utf-8"))["all"]["hosts"]
     assert sent == {name: {"ansible_host": name, "answer": [42]} for name in "af"}
@@ -281,10 +285,34 @@ def test_what_a_worker_sends_back_is_in_the_journal(journal, act, shards, tmp_pa
                                         encoding="ascii")
     arguments = shards([sys.executable, str(tmp_path / "worker.py")], hosts=["e"])
     answer = act("rollout_shards", arguments, hostvars=HOSTVARS)
+    assert [entry["event"] for entry in answer["journal"]] == ["done"] and answer["warnings"] == []
     assert [(shard["codes"], shard["entries"]) for shard in answer["shards"]] == [([0, 0, 0], 1)], pathlib.Path(answer["shards"][0]["log"]).read_text()
     assert [(entry["event"], entry["time"], entry["run"]) for entry in journal.read("e")] == [("done", 5.0, 1)]
     # sent again, it is known
     assert act("rollout_shards", arguments, hostvars=HOSTVARS)["shards"][0]["entries"] == 0 and len(journal.read("e")) == 1
+
+
+class Unresolved(dict):
+    """Variables of a host one of which names what is not there."""
+
+    def __getitem__(self, name):
+        if name == "unused":
+            raise AnsibleUndefinedVariable("'not_defined_anywhere' is undefined")
+        return super().__getitem__(name)
+
+
+def test_a_variable_that_does_not_resolve_is_left_out_and_said(journal, act, shards, tmp_path):
+    sent = pathlib.Path(journal.directory) / "shards/1-1-0/data/inventory/hosts.json"
+    copies = ["sh", "-c", "cat > /dev/null; cp \"$0\" \"$1\"", str(sent), str(tmp_path / "sent")]
+    answer = act("rollout_shards", shards(copies, hosts=["e"]), hostvars={"e": Unresolved(HOSTVARS["e"], unused="{{ not_defined_anywhere }}")})
+    assert answer["warnings"][0] == "variables that do not resolve are not sent to workers: unused of e"
+    assert json.loads((tmp_path / "sent").read_text(encoding="utf-8"))["all"]["hosts"] == {"e": {"ansible_host": "e", "answer": [42]}}
+
+
+def test_the_lock_goes_where_shards_cannot_be(journal, act, shards):
+    lock.take(journal.directory, os.getppid(), "rollout")
+    assert act("rollout_shards", shards(["no-such-program"]), hostvars=HOSTVARS)["failed"]
+    assert not os.path.exists(os.path.join(journal.directory, "lock.json"))
 
 
 def test_no_hosts_need_no_workers(journal, act, shards):
