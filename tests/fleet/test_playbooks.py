@@ -410,6 +410,30 @@ def test_progress_is_told_to_people_files_and_whoever_started_it(fleet, monkeypa
         assert told in stats
 
 
+def test_plans_refusals_and_the_way_back_are_told_to_whoever_started_them(fleet, monkeypatch):
+    """As AWX reads it: what set_stats hands on."""
+    def stats(output):
+        (line,) = re.findall("RUN: +(.*)", output)
+        return re.sub(" +", " ", line)
+    monkeypatch.setenv("ANSIBLE_SHOW_CUSTOM_STATS", "1")
+    made = fleet(2)
+    made.write("host0001", "faults", {"survey": "refuse"})
+    code, output = made.play("rollout", "--check")
+    assert code == 0 and "forbidden: host0001: - data at risk name: simulated plan: - 'Rollout simulated: 2 hosts in 2 waves" in stats(output), output
+    made.write("host0001", "faults", {"survey": "refuse"})
+    code, output = made.play()
+    assert code == 2 and "passed: false refused: 1 of 2 hosts cannot be rolled out to, nothing was changed" in stats(output), output
+    code, output = made.play("rollout", rollout_waves=["1%", "1%"], rollout_canaries=0, rollout_soak=-1)
+    assert code == 2 and "refused: 'rollout_soak: -1 is not a whole number from 0 up'" in stats(output), output
+    assert made.play()[0] == 0
+    code, output = made.play("rollback")
+    assert code == 0 and "good: 1 name: simulated passed: true" in stats(output) and "wanted: undone wave: 2 waves: 2" in stats(output), output
+    assert made.play()[0] == 0
+    made.write("host0001", "faults", {"rollback": "fail"})
+    code, output = made.play("rollback")
+    assert code == 2 and "passed: false refused: '1 of 2 hosts were not brought back: " in stats(output), output
+
+
 def test_a_host_that_may_not_be_changed_stops_all_before_anything(fleet):
     made = fleet(3)
     made.write("host0002", "faults", {"survey": "refuse"})
