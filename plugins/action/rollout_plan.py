@@ -37,8 +37,8 @@ class ActionModule(ControllerAction):
         limit = settings.limit(asked["limit"])
         settings.check(asked["name"], asked["steps"], asked["steps_from"])
         hosts = asked["hosts"]
-        self._check_hosts(hosts, task_vars)
-        self._check_steps(asked["steps"], asked["steps_from"])
+        self._check_hosts(settings.OF_HOSTS, hosts, task_vars)
+        self._check_steps(["survey", "rollback", *settings.STEPS, *asked["steps"]], asked["steps_from"])
         if asked["workers"]:
             shards.check([worker["command"] for worker in asked["workers"]])
         domains = {}
@@ -62,17 +62,16 @@ class ActionModule(ControllerAction):
                                    details=["rolled out: %s" % (", ".join(done) or "none"), "asked for: %s" % (", ".join(wanted) or "none")],
                                    remedy=plan.ANOTHER)
 
-    def _check_hosts(self, hosts, task_vars):
+    def _check_hosts(self, variables, hosts, task_vars):
         """What may differ from host to host."""
-        for variable, values in host_values(settings.OF_HOSTS, hosts, task_vars, self._templar).items():
+        for variable, values in host_values(variables, hosts, task_vars, self._templar).items():
             settings.check_hosts(variable, values)
             for hook, unused in values if variable in settings.HOOKS else ():
                 if hook:
                     task_file.check(variable, hook, self._task, self._loader)
 
     def _check_steps(self, steps, directories):
-        """Those of the survey and of the way back, too."""
-        for step in dict.fromkeys(["survey", "rollback", *settings.STEPS, *steps]):
+        for step in dict.fromkeys(steps):
             task_file.check("rollout_steps: %s" % step, settings.step_file(step, directories), self._task, self._loader)
 
     def _back(self, journal, asked, task_vars):
@@ -83,6 +82,8 @@ class ActionModule(ControllerAction):
         del found["kernels"]
         gone = [host for wave in found["waves"] for host in wave if host not in task_vars["hostvars"]]
         found["waves"] = [wave for wave in ([host for host in hosts if host not in gone] for hosts in found["waves"]) if wave]
+        self._check_hosts(settings.HOOKS, [host for wave in found["waves"] for host in wave], task_vars)
+        self._check_steps(["drain", "rollback", "undrain"], asked["steps_from"])
         return dict(self._taken(asked, found, limit, task_vars["hostvars"]), gone=gone)
 
     def _lock(self, journal, asked):

@@ -18,7 +18,7 @@ options:
       - V(opened) checks the settings, makes the waves and takes the journal's lock. Of those that may differ from host to host (hooks, gates, soak, reboots)
         it checks what each host has, and it parses the task files of hooks and steps. V(accepted) weighs what the hosts have answered and writes the plan.
       - V(claimed) fails where a host is another rollout's, or where more hosts than may be bad did not answer.
-      - V(back) and V(going_back) are for bringing a whole rollout back.
+      - V(back) and V(going_back) are for bringing a whole rollout back. V(back) parses the task files that this takes.
     type: str
     choices: [opened, accepted, claimed, back, going_back]
     required: true

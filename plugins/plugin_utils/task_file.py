@@ -29,7 +29,8 @@ def check(what, path, task, loader):
         try:
             ahead += _includes(_parse(file, task, loader), file, loader)
         except (AnsibleError, RecursionError) as exc:
-            raise TestbedError("%s: %s is no file of tasks" % (what, file), details=str(exc).splitlines(), remedy="try it with ansible-playbook --syntax-check")
+            raise TestbedError("%s: %s is no file of tasks" % (what, file), details=str(exc).splitlines(),
+                               remedy="try ansible-playbook --syntax-check on a playbook that imports it")
 
 
 def _parse(path, task, loader):

@@ -299,6 +299,20 @@ def test_a_step_of_the_sites_own_that_cannot_be_read_is_refused_before_anything(
     assert made.touched() == [] and made.journal() == []
 
 
+@pytest.mark.parametrize("settings, told", [({"rollout_undrain": "{{ inventory_dir }}/bad.yml"}, "/bad.yml is no file of tasks"),
+                                            ({"rollout_steps_from": "/nowhere"}, "rollout_steps_from: there is no directory /nowhere")])
+def test_the_way_back_begins_with_files_that_can_be_read(fleet, tmp_path, settings, told):
+    (tmp_path / "bad.yml").write_text(UNREADABLE["no such module"])
+    made = fleet(2)
+    assert made.play()[0] == 0
+    code, output = made.play("rollback", **settings)
+    assert code == 2 and told in output and "Traceback" not in output, output
+    assert [clean(made, host) for host in made.hosts] == [AFTER] * 2 and not list((made.directory / "cache").glob("**/lock.json*"))
+    # What a gate asks is not asked on the way back.
+    code, output = made.play("rollback", rollout_gates=[{"expression": "devices[?"}])
+    assert code == 0 and [clean(made, host) for host in made.hosts] == [BEFORE] * 2, output
+
+
 def own_steps(tmp_path):
     """Steps of simulated hosts but for drain and undrain, which are the role's."""
     steps = tmp_path / "steps"

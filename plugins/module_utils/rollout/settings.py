@@ -30,18 +30,20 @@ def check(name, steps, directories):
     if not isinstance(steps, list) or not steps or steps[0] != "snapshot" or steps[-1] != "record" or len(set(map(str, steps))) != len(steps):
         raise TestbedError("rollout_steps: %s; it is a list, the first step is snapshot, the last one record, and none comes twice"
                            % (", ".join(map(str, steps)) if isinstance(steps, list) else steps))
-    for directory in directories:
-        if not (os.path.isabs(directory) and os.path.isdir(directory)):
-            raise TestbedError("rollout_steps_from: there is no directory %s" % directory, remedy="give the absolute path of one on the controller")
     for step in steps:
-        if step_file(step, directories) is None:
-            raise TestbedError("rollout_steps: there is no step %s" % step, remedy="there are %s" % ", ".join(STEPS))
+        step_file(step, directories)
 
 
 def step_file(step, directories):
-    """Path of the step's task file, or ``None``."""
-    paths = [os.path.join(directory, "%s.yml" % step) for directory in directories]
-    return next((path for path in paths if os.path.isfile(path)), None)
+    """Path of the step's task file. Raises :class:`TestbedError` for a step or directory that is not there."""
+    for directory in directories:
+        if not (os.path.isabs(directory) and os.path.isdir(directory)):
+            raise TestbedError("rollout_steps_from: there is no directory %s" % directory, remedy="give the absolute path of one on the controller")
+    for directory in directories:
+        path = os.path.join(directory, "%s.yml" % step)
+        if os.path.isfile(path):
+            return path
+    raise TestbedError("rollout_steps: there is no step %s" % step, remedy="there are %s" % ", ".join(STEPS))
 
 
 def check_hosts(variable, values):
