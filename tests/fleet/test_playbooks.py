@@ -270,9 +270,10 @@ def test_what_one_host_has_for_itself_is_checked_before_anything(fleet, variable
 
 
 # What Ansible's parser ends a run for, whatever would rescue the task that includes it.
-UNREADABLE = {"not YAML": "- name: [\n", "no such module": "- no.such.module:\n", "a playbook": "- hosts: all\n  tasks: []\n", "no list": "ansible.builtin.ping:\n",
-              "two actions": "- ansible.builtin.ping:\n  ansible.builtin.debug:\n", "no attribute": "- ansible.builtin.ping:\n  whenn: true\n",
-              "in a block": "- block:\n    - no.such.module:\n", "in an include": "- ansible.builtin.include_tasks: other.yml\n"}
+UNREADABLE = {"not YAML": "- name: [\n", "no such module": "- no.such.module:\n", "a playbook": "- hosts: all\n  tasks: []\n",
+              "no list": "ansible.builtin.ping:\n", "two actions": "- ansible.builtin.ping:\n  ansible.builtin.debug:\n",
+              "no attribute": "- ansible.builtin.ping:\n  whenn: true\n", "in a block": "- block:\n    - no.such.module:\n",
+              "in an include": "- ansible.builtin.include_tasks: other.yml\n"}
 
 
 @pytest.mark.parametrize("what", sorted(UNREADABLE))

@@ -110,7 +110,8 @@ def test_without_a_rollout_nothing_is_said():
 
 
 def result(action, host="a", **found):
-    return types.SimpleNamespace(_task=types.SimpleNamespace(action=action, args={"state": "opened"}), _result=found, _host=types.SimpleNamespace(get_name=lambda: host))
+    task = types.SimpleNamespace(action=action, args={"state": "opened"})
+    return types.SimpleNamespace(_task=task, _result=found, _host=types.SimpleNamespace(get_name=lambda: host))
 
 
 @pytest.fixture(name="callback")
