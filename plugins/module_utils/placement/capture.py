@@ -35,7 +35,10 @@ def load(host):
 
 
 class Record(object):
-    """A record: what it holds of each proof, or the reason that the recording machine gave for not having it. Raises ``ValueError`` for other kinds of values."""
+    """A record: what it holds of each proof, or the reason that the recording machine gave for not having it.
+
+    Raises ``ValueError`` for other kinds of values.
+    """
 
     def __init__(self, content):
         self.struct_page = content["struct_page"]

@@ -79,7 +79,8 @@ class Tree(object):
             return Port(path[-1], device=self._device_in(path, below))
         for beside in below:
             if beside != switches[0]:
-                self._say("a device of class %s beside the switch at %s" % (self._class(beside) or "unknown", switches[0][-1]), beside, "the twin does not have it")
+                self._say("a device of class %s beside the switch at %s" % (self._class(beside) or "unknown", switches[0][-1]), beside,
+                          "the twin does not have it")
         downstream = self._below(switches[0])
         if not downstream:
             self._say("the switch at %s has no downstream ports" % switches[0][-1], switches[0], "the twin's port is empty")
