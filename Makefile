@@ -41,8 +41,7 @@ build: $(VENV)/runtime.stamp ## the collection artifact, in the current director
 
 test: check ## all tests
 	@rm -f tests/output/scenario-*
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target scenario-default fleet sanity importer
-	@$(MAKE) --no-print-directory scenarios
+	@$(MAKE) --no-print-directory scenarios BESIDE="fleet sanity importer"
 
 check: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit lint docs changelog
@@ -73,7 +72,7 @@ importer: $(VENV)/runtime.stamp $(VENV)/importer.stamp ## galaxy-importer, a war
 
 # Two at a time: a guest under TCG fills one core, and its tests mostly wait for it. The default one comes before the others: it builds the image that most of
 # them start from. Those without a testbed of their own share its guest, so they are one job, one after the other. The longest come first, so that none of them
-# runs alone at the end.
+# runs alone at the end; what takes no guest fills the gaps.
 LONGEST := kernel rollout rollback devices_next devices
 SCENARIOS := $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 OWN := $(patsubst molecule/%/testbed.qemu.yml,%,$(wildcard molecule/*/testbed.qemu.yml))
@@ -81,13 +80,14 @@ SCENARIOS_AT_ONCE ?= 2
 
 molecule: $(VENV)/dev.stamp $(VENV)/tools.stamp ## all scenarios, on guests under QEMU; one of them: make scenario-NAME
 	@rm -f tests/output/scenario-*
-	@$(MAKE) --no-print-directory scenario-default
 	@$(MAKE) --no-print-directory scenarios
 
 scenarios: $(VENV)/dev.stamp $(VENV)/tools.stamp
-	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
-	    $(addprefix scenario-,$(LONGEST)) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN))); \
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target FIRST=scenario-default \
+	    scenario-default $(addprefix scenario-,$(LONGEST)) $(BESIDE) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN))); \
 	status=$$?; scripts/scenario.sh closing; exit $$status
+
+shared $(addprefix scenario-,$(filter-out default,$(OWN))): | $(FIRST)
 
 shared: $(VENV)/dev.stamp $(VENV)/tools.stamp
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(addprefix scenario-,$(filter-out $(OWN),$(SCENARIOS)))

@@ -75,8 +75,8 @@ def test_what_a_base_holds_stays_but_for_what_is_asked(configured, base):
 
 
 def test_allnoconfig_holds_nothing_but_what_is_asked(configured):
-    assert configured({"name": "allnoconfig"}, "CONFIG_NET=y") == {"HZ_100": "n", "HZ_250": "y", "HZ_1000": "n", "NET": "y", "TCP": "n",
-                                                                  "SYSTEM_TRUSTED_KEYS": '""'}
+    found = configured({"name": "allnoconfig"}, "CONFIG_NET=y")
+    assert found == {"HZ_100": "n", "HZ_250": "y", "HZ_1000": "n", "NET": "y", "TCP": "n", "SYSTEM_TRUSTED_KEYS": '""'}
 
 
 @pytest.mark.parametrize("base", BASES + [{"name": "allnoconfig"}], ids=[base["name"] for base in BASES + [{"name": "allnoconfig"}]])

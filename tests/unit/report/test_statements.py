@@ -333,8 +333,8 @@ def test_parts_of_other_sizes(gathered):
     for device in facts["devices"]:
         device["memory_devices"] = REGION["memory_devices"]
     parts = [{"size": "256M", "memmap": "device"}, {"size": "768M", "memmap": "dram"}]
-    assert failed(facts, [{"serial": "0x1", "parts": parts}]) == ["memory device 0x1 (dax0.0), blocks 32-35: size: wanted 256M, found 512M",
-                                                                 "memory device 0x1 (dax1.0), blocks 64-67: size: wanted 768M, found 512M"]
+    assert failed(facts, [{"serial": "0x1", "parts": parts}]) == [
+        "memory device 0x1 (dax0.0), blocks 32-35: size: wanted 256M, found 512M", "memory device 0x1 (dax1.0), blocks 64-67: size: wanted 768M, found 512M"]
 
 
 def test_a_device_that_is_to_be_no_memory(gathered):
