@@ -7,9 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
-import time
 
 import pytest
 

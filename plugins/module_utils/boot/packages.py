@@ -69,10 +69,9 @@ def describe_all(host, paths):
 
 def check_descriptions(descriptions):
     """Refuse packages that are not as :func:`describe` returns them. Raises :class:`TestbedError` naming what one of them lacks."""
-    kinds = dict(dict.fromkeys(("package", "file", "path", "version", "architecture"), str), **dict.fromkeys(("size", "boot_bytes", "other_bytes"), int))
     for entry in descriptions:
-        for key, kind in kinds.items():
-            if not isinstance(entry.get(key), kind):
+        for key in ("package", "file", "path", "version", "architecture", "size", "boot_bytes", "other_bytes"):
+            if not isinstance(entry.get(key), int if key.endswith(("size", "bytes")) else str):
                 raise TestbedError("packages: %.80r does not say %s" % (entry, key), remedy="give what memlab.testbed.kernel_package_info says of the packages")
     if not descriptions:
         raise TestbedError("packages: none is given", remedy="give what memlab.testbed.kernel_package_info says of the packages")

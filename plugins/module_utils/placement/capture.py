@@ -68,7 +68,7 @@ class Record(object):
 
 
 def _number(value):
-    if type(value) is not int or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError("%.60r is not a number" % (value,))
     return value
 
