@@ -35,8 +35,8 @@ def asker(guest):
     return lambda *words: json.loads(guest.shell("python3 -c \"$(cat)\" %s" % shlex.quote(json.dumps(words)), given=SCRIPT, seconds=3600))
 
 
-def boot(guest, *parameters):
-    done = guest.module("boot_parameters", name="block-size", parameters=parameters)
+def boot(guest, *parameters, name="block-size"):
+    done = guest.module("boot_parameters", name=name, parameters=parameters)
     assert done.code == 0, done.output
     given = {"reboot_command": "systemctl reboot", "reboot_timeout": 900, "test_command": UDEV_DONE + " && ls /sys/bus/dax/devices/dax*"}
     done = guest.controller.finish(guest.controller.start("ansible", "-i", guest.inventory, guest.name, "-m", "ansible.builtin.reboot",
@@ -67,3 +67,14 @@ def test_both_places_are_proven_with_blocks_of(guest, ask, size):
         assert facts["proofs"]["page_tables"]["available"] and facts["proofs"]["page_flags"]["available"], facts["proofs"]
         assert ask("release", name) == [None, [], None]
     assert ask("log") == complaints
+
+
+def test_where_the_boot_parameter_is_off_the_knob_says_so(guest, ask):
+    """The last test: the kernel takes the last word, which is of the file whose name comes last."""
+    boot(guest, "memory_hotplug.memmap_on_memory=0", name="off")
+    guest.refusal(guest.module("dax_device", devices=[{"namespace": "wide", "memmap": "device", "allow_data_loss": True}]), "memory_hotplug.memmap_on_memory is off")
+    device, = guest.module("dax_device", devices=[{"namespace": "wide", "mode": "devdax"}]).result["devices"]
+    name = device["dax"]
+    assert ask("prepare", name) == [None, []]
+    assert [ask("knob", name, value) for value in ("1", "0", "x")] == ["EOPNOTSUPP", None, "EINVAL"]
+    assert ask("release", name) == [None, [], None]
