@@ -72,7 +72,8 @@ def test_both_places_are_proven_with_blocks_of(guest, ask, size):
 def test_where_the_boot_parameter_is_off_the_knob_says_so(guest, ask):
     """The last test: the kernel takes the last word, which is of the file whose name comes last."""
     boot(guest, "memory_hotplug.memmap_on_memory=0", name="off")
-    guest.refusal(guest.module("dax_device", devices=[{"namespace": "wide", "memmap": "device", "allow_data_loss": True}]), "memory_hotplug.memmap_on_memory is off")
+    wanted = {"namespace": "wide", "memmap": "device", "allow_data_loss": True}
+    guest.refusal(guest.module("dax_device", devices=[wanted]), "the boot parameter memory_hotplug.memmap_on_memory is off")
     device, = guest.module("dax_device", devices=[{"namespace": "wide", "mode": "devdax"}]).result["devices"]
     name = device["dax"]
     assert ask("prepare", name) == [None, []]
