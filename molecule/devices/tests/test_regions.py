@@ -64,7 +64,6 @@ if sys.argv[1] == "online":
     if os.path.exists("/sys/bus/dax/devices/%s/driver" % dax):
         put("/sys/bus/dax/drivers/device_dax/unbind", dax)
         put("/sys/bus/dax/drivers/kmem/new_id", dax)
-        put("/sys/bus/dax/drivers/kmem/remove_id", dax)
     else:
         put("/sys/bus/dax/drivers/kmem/bind", dax)
 # the first whole one: a namespace begins with its info block
@@ -215,8 +214,13 @@ def test_no_persistent_region_goes_with_its_namespaces(regions, refused, run, lo
     refused(([dict(absent(PMEM)[0], allow_data_loss=True)], "has 1 memory blocks online"),)
     run("python3", "-c", ONLINE, "offline")
     run("python3", "-c", "import sys; open(%r, 'w').write(sys.argv[1])" % POLICY, policy)
+    name = run("ls", "/sys/bus/dax/devices")
     regions(dict(absent(PMEM)[0], allow_data_loss=True))
     regions(PMEM)
+    # its name is on kmem's list still, which would make memory of what the namespace holds
+    assert run("ls", "/sys/bus/dax/devices") == name
+    assert run("readlink", "/sys/bus/dax/devices/%s/driver" % name).rpartition("/")[2] == "device_dax"
+    run("python3", "-c", "import sys; open('/sys/bus/dax/drivers/kmem/remove_id', 'w').write(sys.argv[1])", name)
     run("ndctl", "destroy-namespace", "--force", "--region=" + report["nvdimm_region"], "all")
     regions(*absent(PMEM))
     assert look() == before

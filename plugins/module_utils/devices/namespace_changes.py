@@ -7,10 +7,9 @@ Each step looks for use and data again before it destroys anything, and is undon
 """
 from __future__ import annotations
 
-import contextlib
 import uuid as uuids
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, dax, holds, nvdimm, session, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, namespace_dax, nvdimm, session, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.namespace_entries import completed, find, labels_wanted, unit
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -21,7 +20,7 @@ def change(host, plans):
     """Remove, make anew, make. Raises :class:`TestbedError`: what this call made is gone again then, and the details say what stays and what is lost."""
     undo, stays = session.Undo(), []
     try:
-        with _held(host):
+        with namespace_dax.held(host):
             _load_drivers(host)
             for found in plans:
                 if found.action == "remove":
@@ -38,31 +37,17 @@ def change(host, plans):
     except (TestbedError, signals.Interrupt) as exc:
         exc.details = exc.details + stays
         exc.changed = exc.changed or bool(stays)
-        session.put_back(host, undo, exc, _held)
+        session.put_back(host, undo, exc, namespace_dax.held)
         raise exc
-
-
-def _held(host):
-    """A new dax device is bound by us, to device_dax: kmem may have its name on the list of those that it takes, left there by ``daxctl`` or by hand, and
-    would make memory of what it holds. Without the bus there is no such list yet."""
-    return holds.autoprobe_off(host) if host.exists(holds.AUTOPROBE) else contextlib.nullcontext()
 
 
 def _run(host, argv):
     """A command that makes or enables namespaces; what dax devices come of it go to device_dax, as far as it takes them."""
-    idle = _idle(host)
+    idle = namespace_dax.idle(host)
     try:
         return host.run(argv)
     finally:
-        for name in [name for name in _idle(host) if name not in idle]:
-            with contextlib.suppress(TestbedError):  # it stays without a driver, as it would where the kernel binds it
-                dax.bind(host, name, "device_dax")
-
-
-def _idle(host):
-    """Names of namespaces' dax devices that no driver has."""
-    return [entry.device for entry in nvdimm.namespaces(host)
-            if entry.mode == "devdax" and entry.device and host.link_name("%s/devices/%s/driver" % (dax.BUS, entry.device)) is None]
+        namespace_dax.hand_over(host, idle)
 
 
 def _disable_again(host, found):

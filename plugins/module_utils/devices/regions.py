@@ -9,11 +9,10 @@ unbound: where its memmap goes is decided before kmem sees it. A pmem region has
 from __future__ import annotations
 
 import collections
-import contextlib
 import itertools
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import (
-    contents, cxl, cxl_pmem, dax, holds, identity, interleave, invalidation, preflight, region_plan, session, signals)
+    contents, cxl, cxl_pmem, dax, holds, identity, interleave, invalidation, namespace_dax, preflight, region_plan, session, signals)
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -277,7 +276,8 @@ def plan(host, inventory, wanted):
 
 
 def make(host, placed):
-    """Make one region and wait for what comes of it. For ram only while autoprobe is held off: the dax device then stays unbound.
+    """Make one region and wait for what comes of it, while autoprobe is held off: a ram region's dax device stays unbound, those of namespaces that come back
+    with a persistent one go to device_dax.
 
     A region whose dax device or NVDIMM region does not come is removed again. Raises :class:`TestbedError`.
     """
@@ -285,6 +285,7 @@ def make(host, placed):
     who = identity.describe_all(wanted.members)
     argv = ["cxl", "create-region", "-t", wanted.mode, "-d", placed.decoder.name, "-s", str(placed.size)]
     argv += [] if wanted.granularity is None else ["-g", str(wanted.granularity)]
+    idle = namespace_dax.idle(host)
     try:
         try:
             host.run(argv + ["-m"] + [device.name for device in wanted.members])
@@ -292,7 +293,7 @@ def make(host, placed):
             raise _explain(host, wanted, exc)
         # the kernel makes either from a work queue or a probe: it need not be there when the tool returns
         if wanted.mode == "pmem":
-            cxl_pmem.settle(host, host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), "NVDIMM region of the region of %s" % who))
+            _take_namespaces(host, wanted, idle)
         else:
             host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % who)
     except (TestbedError, signals.Interrupt) as exc:
@@ -301,6 +302,13 @@ def make(host, placed):
             undo.add("the region of %s" % who, _remove_new, host, wanted)
             undo.into(exc)
         raise exc
+
+
+def _take_namespaces(host, wanted, idle):
+    """Wait for what comes of a persistent region. :arg idle: as :func:`namespace_dax.idle` said before."""
+    what = "NVDIMM region of the region of %s" % identity.describe_all(wanted.members)
+    cxl_pmem.settle(host, host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), what))
+    namespace_dax.hand_over(host, idle)
 
 
 def _left(host, wanted):
@@ -323,7 +331,7 @@ def _change(host, changes):
                 remove(host, change.wanted, region)
                 done.append("removed before that: the region of %s" % identity.describe_all(change.wanted.members))
         for mode, group in itertools.groupby([change.placed for change in changes if change.placed], key=lambda placed: placed.wanted.mode):
-            with holds.autoprobe_off(host) if mode == "ram" else contextlib.nullcontext():
+            with holds.autoprobe_off(host) if mode == "ram" else namespace_dax.held(host):
                 (load_drivers if mode == "ram" else cxl_pmem.load_drivers)(host)
                 for placed in group:
                     make(host, placed)
@@ -415,9 +423,12 @@ def _enable_again(host, wanted, region):
     """Its dax device comes without a driver, as it was left."""
     if any(known.name == region.name and known.enabled for known in _left(host, wanted)):
         return
-    with holds.autoprobe_off(host) if region.mode == "ram" else contextlib.nullcontext():
+    with holds.autoprobe_off(host) if region.mode == "ram" else namespace_dax.held(host):
+        idle = namespace_dax.idle(host)
         host.run(["cxl", "enable-region", region.name])
-        if region.dax:
+        if region.mode == "pmem":
+            _take_namespaces(host, wanted, idle)
+        elif region.dax:
             host.wait_until(lambda: _region_with_dax(host, wanted), "dax device of the region of %s" % identity.describe_all(wanted.members))
 
 
