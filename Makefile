@@ -41,7 +41,8 @@ build: $(VENV)/runtime.stamp ## the collection artifact, in the current director
 
 test: check ## all tests
 	@rm -f tests/output/scenario-*
-	@$(MAKE) --no-print-directory scenarios BESIDE="fleet sanity importer"
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target scenario-default importer
+	@$(MAKE) --no-print-directory scenarios BESIDE="fleet sanity"
 
 check: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit lint docs changelog
@@ -80,14 +81,13 @@ SCENARIOS_AT_ONCE ?= 2
 
 molecule: $(VENV)/dev.stamp $(VENV)/tools.stamp ## all scenarios, on guests under QEMU; one of them: make scenario-NAME
 	@rm -f tests/output/scenario-*
+	@$(MAKE) --no-print-directory scenario-default
 	@$(MAKE) --no-print-directory scenarios
 
 scenarios: $(VENV)/dev.stamp $(VENV)/tools.stamp
-	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target FIRST=scenario-default \
-	    scenario-default $(addprefix scenario-,$(LONGEST)) $(BESIDE) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN))); \
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(SCENARIOS_AT_ONCE) --output-sync=target \
+	    $(addprefix scenario-,$(LONGEST)) $(BESIDE) shared $(addprefix scenario-,$(filter-out default $(LONGEST),$(OWN))); \
 	status=$$?; scripts/scenario.sh closing; exit $$status
-
-shared $(addprefix scenario-,$(filter-out default,$(OWN))): | $(FIRST)
 
 shared: $(VENV)/dev.stamp $(VENV)/tools.stamp
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(addprefix scenario-,$(filter-out $(OWN),$(SCENARIOS)))
