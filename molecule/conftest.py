@@ -49,7 +49,7 @@ BACKGROUND = """program=$(cat)
 setsid python3 -c "$program" %s > /tmp/background.$$ 2>&1 < /dev/null &
 for turn in $(seq 1200); do ! grep -qs ready /tmp/background.$$ || { echo $!; exit; }; kill -0 $! || break; sleep 0.1; done
 cat /tmp/background.$$; kill -9 -$!; exit 1"""
-ENDED = "kill -9 -{0} 2>/dev/null || :; while test -d /proc/{0}; do sleep 0.05; done"
+ENDED = "kill -9 -{0} 2>/dev/null || :; for turn in $(seq 1200); do test -d /proc/{0} || exit 0; sleep 0.1; done; exit 1"
 
 
 class Finished:

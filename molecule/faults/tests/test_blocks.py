@@ -186,7 +186,7 @@ def descendants(pid):
 
 def test_ssh_is_cut_in_the_middle(guest, ids):
     run = guest.start_memory_blocks(SECOND, pause=4, settings={"ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none"})
-    guest.shell("while ! grep -q online /sys/devices/system/memory/memory%d/state; do sleep 0.1; done" % ids[0])
+    guest.shell("for turn in $(seq 1200); do ! grep -q online /sys/devices/system/memory/memory%d/state || exit 0; sleep 0.1; done; exit 1" % ids[0])
     connections = [pid for pid, name in descendants(run.pid).items() if name == "ssh"]
     assert connections
     for pid in connections:

@@ -171,7 +171,7 @@ def test_a_power_loss_in_the_middle(guest, controller):
     definition, boot = guest.variables(), guest.shell("cat /proc/sys/kernel/random/boot_id")
     run = guest.start_memory_blocks(FIRST, pause=5)
     # a block that is offline names the zones that it could go to
-    guest.shell("while ! grep -qsx Movable /sys/devices/system/memory/memory*/valid_zones; do sleep 0.1; done")
+    guest.shell("for turn in $(seq 1200); do ! grep -qsx Movable /sys/devices/system/memory/memory*/valid_zones || exit 0; sleep 0.1; done; exit 1")
     good(controller.module("localhost", "qemu_guest", testbed_file=definition["memlab_testbed_file"], name=guest.name, state="powercycled"))
     done = controller.finish(run)
     assert done.code not in (0, 250) and "Traceback" not in done.output, done.output

@@ -16,6 +16,14 @@ from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 
 UNIT = pathlib.Path(__file__).resolve().parents[1]
 ARCHIVES = {path.stem: path for directory in ("captures", "devices/trees") for path in (UNIT / directory).glob("*.tgz")}
+CXL = "/sys/bus/cxl/devices"
+CONFIG = "/boot/config-6.12.118+deb13-amd64"
+MODULES = "/lib/modules/6.12.118+deb13-amd64"
+
+
+def values(entry):
+    """A finding's evidence, file -> value."""
+    return {item["file"]: item["value"] for item in entry["evidence"]}
 
 
 class Patient:
