@@ -26,7 +26,7 @@ options:
     elements: dict
     required: true
   allow_data_loss:
-    description: Whether what persistent memory holds may be lost on the way back, too, where an entry does not say it itself.
+    description: Whether what a namespace or a device in mode devdax holds may be lost on the way back, too, where an entry does not say it itself.
     type: bool
     default: false
 """

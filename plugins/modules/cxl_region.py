@@ -68,8 +68,9 @@ options:
         type: str
       allow_data_loss:
         description:
-          - Whether a pmem region may be removed although there are namespaces in it. What is mounted, open or online as memory is never removed.
-          - The labels and contents stay on the devices. The same region, made again, brings its namespaces back; another one does not.
+          - Whether a pmem region may be removed although there are namespaces in it, a ram region although its dax devices in mode devdax hold more than zeros.
+            What is mounted, open or online as memory is never removed.
+          - The labels and contents of a pmem region stay on the devices. The same region, made again, brings its namespaces back; another one does not.
         type: bool
         default: false
       memory:

@@ -37,7 +37,8 @@ options:
       mode:
         description:
           - What the device is to be. V(system-ram) gives it to kmem, V(devdax) to device_dax.
-          - System RAM overwrites what a namespace holds. Such a change is refused where it holds data, unless O(devices[].allow_data_loss) says otherwise.
+          - System RAM overwrites what a device in mode devdax holds. Such a change is refused where it holds data, unless O(devices[].allow_data_loss) says
+            otherwise.
         type: str
         choices: [system-ram, devdax]
         default: system-ram
@@ -56,7 +57,8 @@ options:
         default: false
       allow_data_loss:
         description:
-          - Allow what a device in mode devdax holds to be lost. Its contents carry no signature, so they count as data unless they read as zero.
+          - Allow what a device in mode devdax holds to be lost. Its contents carry no signature, so they count as data unless they read as zero, be the memory
+            persistent or not, and also where they are only what was left of system RAM.
           - What is open or mapped is never taken away.
         type: bool
         default: false

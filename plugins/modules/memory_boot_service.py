@@ -27,7 +27,7 @@ options:
     type: list
     elements: dict
   allow_data_loss:
-    description: Whether what persistent memory holds may be lost, for entries that do not say. It is written into each of them.
+    description: Whether what a namespace or a device in mode devdax holds may be lost, for entries that do not say. It is written into each of them.
     type: bool
     default: false
   offline:

@@ -82,6 +82,47 @@ def missing_pages(state, node, zone="Movable"):
     return counts["present"] - counts["managed"]
 
 
+# The checksum of a megabyte in the middle of each device, filled with random bytes before if that is asked for.
+MEGABYTE = """import hashlib, json, mmap, os, sys
+found = {}
+for name in sys.argv[2:]:
+    with open("/sys/bus/dax/devices/%s/size" % name) as stream:
+        size = int(stream.read())
+    window = mmap.mmap(os.open("/dev/" + name, os.O_RDWR), size)
+    if sys.argv[1] == "fill":
+        window[size // 2:size // 2 + (1 << 20)] = os.urandom(1 << 20)
+    found[name] = hashlib.sha256(window[size // 2:size // 2 + (1 << 20)]).hexdigest()
+print(json.dumps(found))
+"""
+
+
+def test_what_volatile_memory_holds_in_mode_devdax(controller, open_guest, regions, place, state):
+    """Zeros are nothing. Anything else may be a program's, which has the device closed just now."""
+    guest = open_guest(GUEST)
+    devdax, ram = [[dict(TWO, **mode), dict(SOFT, **mode)] for mode in ({"mode": "devdax"}, {"memmap": "dram"})]
+    for entries in (devdax, ram, devdax):
+        place(*entries)
+    before = state()
+    names = [before["devices"]["0x2"]["dax"]] + [name.split("/")[-1] for name in guest.shell("ls -d /sys/devices/platform/hmem.*/dax[0-9]*").split()]
+    assert len(names) == 2
+
+    def held(how="look"):
+        return json.loads(guest.shell("python3 - %s" % " ".join([how, *names]), given=MEGABYTE))
+
+    zeros, filled = held(), held("fill")
+    assert len(set(zeros.values())) == 1 and len({*filled.values(), *zeros.values()}) == 3
+    for module, key, entry in (("dax_device", "devices", ram[0]), ("dax_device", "devices", dict(ram[1], parts=[{"size": "256M"}, {"size": "all"}])),
+                               ("cxl_region", "regions", dict(TWO, state="absent"))):
+        refused = controller.module(GUEST, module, **{key: [entry]})
+        refused.refusal("it holds data: say allow_data_loss: true", "bytes that are not zero, at 0x")
+        assert (state(), held()) == (before, filled), entry
+    # their neighbour on the same host bridge
+    controller.four_steps(GUEST, "dax_device", devices=[dict(ONE, memmap="device")])
+    assert held() == filled
+    done = place(*[dict(entry, allow_data_loss=True) for entry in ram])
+    assert [len(report["lost"]) for report in done["devices"]] == [1, 1]
+
+
 def test_every_origin_both_ways(controller, regions, namespace, blocks, state):
     """Each device once with its memmap on itself and once in DRAM. Of QEMU's NVDIMM of 1 GiB the info block takes the first of 8 memory blocks."""
     assert state()["dax"][SOFT["soft_reserved"]] == {"size": 1 << 30, "driver": "kmem", "knob": "0", "node": 1}, "the kernel's own choice"
@@ -164,7 +205,7 @@ def test_a_memmap_drawn_to_a_device(controller, regions, done, place, blocks, st
     place(dict(ONE, memmap="device", offline=True), dict(TWO, mode="devdax", offline=True))
     blocks(dict(ONE, zone="kernel", count="2"))
     before = state()
-    drawn = dict(TWO, memmap="dram")
+    drawn = dict(TWO, memmap="dram", allow_data_loss=True)  # what is left from its time as system RAM
     refused = controller.module(GUEST, "dax_device", devices=[drawn])
     refused.refusal("its memmap would not go to DRAM", "online in a kernel zone of node %d" % regions,
                     "add dram devices before anything goes online in a kernel zone")

@@ -35,8 +35,8 @@ def look(host, device):
     """Everything found on one namespace (``namespace1.0``) or dax device (``dax1.0``, as below ``/sys/bus/dax``): list of :class:`Finding`.
 
     A namespace is looked at with its label: a name counts. A dax device is looked at for its contents alone: a change of its driver leaves the label as it is.
-    The info block of the namespace's own mode does not count. What cannot be read counts as data. The contents of memory that is not persistent do not count,
-    only its use; nor does what was written to it as system RAM.
+    The info block of the namespace's own mode does not count. What cannot be read counts as data, but not so with memory that is not persistent: without a
+    driver nobody could have written to it. Nor does it count what a device holds as system RAM.
     """
     if not device.startswith("namespace"):
         return _dax(host, device, nvdimm.namespace_of_dax(host, device) is not None)
@@ -258,10 +258,9 @@ def _dax(host, name, persistent):
         return [Finding("in use as system RAM: %d of its %d memory blocks are online, %d is the first" % (len(online), len(blocks), online[0].id), True)]
     if driver == "kmem":
         return []
-    held = []
-    if persistent and driver is None:
-        held = [Finding("contents that cannot be read: no driver has %s" % name, False)]
-    elif persistent:
+    if driver is None:
+        held = [Finding("contents that cannot be read: no driver has %s" % name, False)] if persistent else []
+    else:
         held = _samples(host, name, nvdimm.number(host, base + "/size"), 1, True)
     # The last look, because reading takes its time.
     number = host.read_optional(base + "/dev")

@@ -65,12 +65,13 @@ def _used(state):
 def _as_it_was(entry, used, now):
     """What dax_device is asked for. :arg now: how many devices there are of it."""
     parts = [dict({"mode": part["mode"]}, **({"memmap": part["memmap"]} if part["mode"] == "system-ram" else {})) for part in used]
-    if len(used) > 1:
-        return {"parts": [dict(wanted, size=str(part["size"])) for wanted, part in zip(parts, used)]}
-    if now > 1:
-        return {"parts": [dict(parts[0], size="all")]}
     # Whatever it holds by now may be somebody's: only the declaration's own permission counts.
-    return dict(parts[0], **({"allow_data_loss": True} if used[0]["mode"] == "system-ram" and entry.namespace and entry.allow_data_loss else {}))
+    allowed = {"allow_data_loss": True} if entry.allow_data_loss and any(part["mode"] == "system-ram" for part in used) else {}
+    if len(used) > 1:
+        return dict(allowed, parts=[dict(wanted, size=str(part["size"])) for wanted, part in zip(parts, used)])
+    if now > 1:
+        return dict(allowed, parts=[dict(parts[0], size="all")])
+    return dict(parts[0], **allowed)
 
 
 def different(facts, saved):

@@ -8,15 +8,10 @@ import errno
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, regions, system_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import regions, system_ram
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 DEVICES = "/sys/bus/dax/devices/"
-
-
-@pytest.fixture(autouse=True)
-def nothing_held(monkeypatch):
-    monkeypatch.setattr(contents, "look", lambda host, device: [])
 
 
 def wanted(*parts, **more):

@@ -98,6 +98,25 @@ def test_no_removal_of_a_device_that_a_program_has(fresh, allow):
     assert (fresh.log, fresh.dax_state()) == ([], before)
 
 
+def test_no_removal_of_a_device_that_holds_something(fresh):
+    """Of its second part, unless it may be lost; what is system RAM holds nothing that is anybody's."""
+    regions.apply(fresh, BOTH)
+    system_ram.apply(fresh, DEVDAX)
+    fresh.filled = {"dax0.1": 0x2000}
+    before = fresh.dax_state()
+    del fresh.log[:]
+    for check_mode in (True, False):
+        with pytest.raises(TestbedError, match="will not remove the region of serial 0x1 .*: it holds data: say allow_data_loss: true") as caught:
+            regions.apply(fresh, GONE[:1], check_mode)
+        assert caught.value.details == ["found: bytes that are not zero, at 0x2000 and perhaps elsewhere, without a known signature"]
+    assert (fresh.log, fresh.dax_state()) == ([], before)
+    assert regions.apply(fresh, [dict(GONE[0], allow_data_loss=True), GONE[1]])[0] is True
+    regions.apply(fresh, BOTH)
+    system_ram.apply(fresh, [{"memory_devices": ["1"], "memmap": "device"}])
+    fresh.filled = {"dax0.0": 0}
+    assert regions.apply(fresh, GONE[:1])[0] is True
+
+
 def test_a_removal_that_fails_gives_a_device_back_to_device_dax(fresh):
     regions.apply(fresh, BOTH)
     system_ram.apply(fresh, [{"memory_devices": ["1"], "mode": "devdax"}])

@@ -302,6 +302,24 @@ def test_a_signal_as_the_holds_end_is_undone(made):
     assert made.policies() == ("1", "online")
 
 
+def test_what_a_device_of_volatile_memory_holds_counts_in_mode_devdax(made):
+    """A program may have written it; without a driver nobody has."""
+    made.filled = {"dax0.0": 4096}
+    system_ram.apply(made, wanted())
+    before = made.dax_state()
+    system_ram.apply(made, [{"memory_devices": [ONE], "mode": "devdax"}])
+    assert made.dax_state() == dict(before, **{"dax0.0": ("device_dax", "1")})
+    held, writes = made.dax_state(), len(made.log)
+    for entry in (wanted()[0], {"memory_devices": [ONE], "memmap": "device", "parts": [{"size": "512M"}, {"size": "all"}]}):
+        for check_mode in (True, False):
+            with pytest.raises(TestbedError, match="will not change memory device serial 0x1 .*: it holds data: say allow_data_loss: true"):
+                system_ram.apply(made, [entry], check_mode)
+    assert (made.dax_state(), len(made.log)) == (held, writes)
+    (report,) = system_ram.apply(made, [dict(wanted()[0], allow_data_loss=True)])[1]
+    assert report["lost"] == ["bytes that are not zero, at 0x1000 and perhaps elsewhere, without a known signature"]
+    assert made.dax_state() == before
+
+
 def test_device_with_another_driver(made):
     os.makedirs(made.path("/sys/bus/dax/drivers/fsdev_dax"), exist_ok=True)
     os.symlink("../drivers/fsdev_dax", made.path("/sys/bus/dax/devices/dax0.0/driver"))

@@ -111,6 +111,16 @@ def test_what_a_namespace_holds_by_now_may_be_lost_only_where_that_was_declared(
     assert device["namespace"] == "data" and (device["mode"], device["memmap"]) == ("system-ram", "dram")
 
 
+@pytest.mark.parametrize("allow", [False, True])
+def test_what_volatile_memory_holds_by_now_may_be_lost_only_where_that_was_declared(allow):
+    """Whole before and divided now, and the other way round."""
+    declared = [dict(DECLARED[0], **({"allow_data_loss": True} if allow else {}))]
+    whole, parts = facts((1, "self", "mm------")), divided(("self", "mmmm"), ("other_node", "mmmm"))
+    for before, now in ((whole, parts), (parts, whole)):
+        (device,) = restore.back(now, restore.before(before, declared))["devices"]
+        assert device.get("allow_data_loss", False) is allow and len(device["parts"]) in (1, 2)
+
+
 def test_what_a_reboot_took_is_made_again():
     was = restore.before(facts((1, "self", "mmmmmmmm")), DECLARED)
     found = restore.back(NONE, was)
