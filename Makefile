@@ -48,7 +48,7 @@ check: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp ## the fast t
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit lint docs changelog
 
 unit: $(VENV)/dev.stamp $(VENV)/tools.stamp $(VENV)/readers.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 fleet: $(VENV)/dev.stamp $(VENV)/readers.stamp ## rollouts and other playbooks on simulated hosts
 	$(BIN)/pytest tests/fleet

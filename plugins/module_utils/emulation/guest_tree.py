@@ -8,12 +8,14 @@ and modules that are not started. Nothing that concerns memory, CXL or NVDIMM de
 """
 from __future__ import annotations
 
+import inspect
 import io
 import lzma
 import os
 import posixpath
 import tarfile
 
+from ansible_collections.memlab.testbed.plugins.module_utils.emulation import bytecode
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 # Units that a guest without console logins, network management or a persistent journal has no use for.
@@ -103,6 +105,8 @@ def overlay():
         "etc/systemd/system/sysinit.target.wants/ssh.service": "->/etc/systemd/system/ssh.service",
         "etc/systemd/system/default.target": "->/usr/lib/systemd/system/multi-user.target",
         "root/.ssh/authorized_keys": "",
+        bytecode.FILES[0]: inspect.getsource(bytecode),
+        bytecode.FILES[1]: bytecode.START,
     }
     for unit in MASKED_UNITS:
         files["etc/systemd/system/" + unit] = "->/dev/null"
