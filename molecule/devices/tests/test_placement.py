@@ -96,6 +96,14 @@ print(json.dumps(found))
 """
 
 
+# A program that has a device mapped.
+MAPPED = """import mmap, os, sys, time
+window = mmap.mmap(os.open("/dev/" + sys.argv[1], os.O_RDWR), 2 << 20)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
 def test_what_volatile_memory_holds_in_mode_devdax(controller, open_guest, regions, place, state):
     """Zeros are nothing. Anything else may be a program's, which has the device closed just now."""
     guest = open_guest(GUEST)
@@ -103,7 +111,8 @@ def test_what_volatile_memory_holds_in_mode_devdax(controller, open_guest, regio
     for entries in (devdax, ram, devdax):
         place(*entries)
     before = state()
-    names = [before["devices"]["0x2"]["dax"]] + [name.split("/")[-1] for name in guest.shell("ls -d /sys/devices/platform/hmem.*/dax[0-9]*").split()]
+    names = [before["devices"]["0x2"]["dax"]]
+    names += [path.split("/")[-3] for path in guest.shell("grep -lix %s /sys/bus/dax/devices/*/mapping0/start" % SOFT["soft_reserved"]).split()]
     assert len(names) == 2
 
     def held(how="look"):
@@ -116,6 +125,11 @@ def test_what_volatile_memory_holds_in_mode_devdax(controller, open_guest, regio
         refused = controller.module(GUEST, module, **{key: [entry]})
         refused.refusal("it holds data: say allow_data_loss: true", "bytes that are not zero, at 0x")
         assert (state(), held()) == (before, filled), entry
+    # in use it stays, whatever may be lost
+    with guest.beside(MAPPED, names[1]) as pid:
+        refused = controller.module(GUEST, "dax_device", devices=[dict(ram[1], allow_data_loss=True)])
+        refused.refusal("it is in use", "process %d (python3), which has it open and mapped" % pid, "allow_data_loss does not help here")
+    assert (state(), held()) == (before, filled)
     # their neighbour on the same host bridge
     controller.four_steps(GUEST, "dax_device", devices=[dict(ONE, memmap="device")])
     assert held() == filled

@@ -35,8 +35,8 @@ def look(host, device):
     """Everything found on one namespace (``namespace1.0``) or dax device (``dax1.0``, as below ``/sys/bus/dax``): list of :class:`Finding`.
 
     A namespace is looked at with its label: a name counts. A dax device is looked at for its contents alone: a change of its driver leaves the label as it is.
-    The info block of the namespace's own mode does not count. What cannot be read counts as data, but not so with memory that is not persistent: without a
-    driver nobody could have written to it. Nor does it count what a device holds as system RAM.
+    The info block of the namespace's own mode does not count. What cannot be read counts as data; not so with memory that is not persistent and that no
+    driver has: it holds nothing for anybody who could come back for it. Nor does it count what a device holds as system RAM.
     """
     if not device.startswith("namespace"):
         return _dax(host, device, nvdimm.namespace_of_dax(host, device) is not None)
