@@ -58,7 +58,7 @@ def restart(controller, definition, on_guest):
 
 @pytest.fixture(scope="module")
 def provisioned(controller):
-    done = controller.play("memlab.testbed.provision", memory_devices=WHOLE)
+    done = controller.play("memlab.testbed.provision", memory_devices=WHOLE, provision_hosts=GUEST)
     assert done.code == 0, done.output
     return controller.state(GUEST)
 

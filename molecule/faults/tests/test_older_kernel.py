@@ -35,6 +35,20 @@ def test_a_memmap_on_the_device_is_refused_and_nothing_moves(guest):
     assert guest.online() == {}
 
 
+@pytest.mark.parametrize("tool, said", [("", "the tool ndctl is not installed"), ("#!/bin/sh\necho '[{\"rubbish\": }'\n", "")], ids=["absent", "rubbish"])
+def test_the_ndctl_tool(guest, tool, said):
+    """Put over the real one, in the guest's own view, and taken away again."""
+    look = "ls -l /sys/bus/nd/devices /sys/bus/dax/devices | sed 's/.*[0-9] //'; grep -H . /sys/bus/nd/devices/namespace*/{uuid,alt_name,size}"
+    before = drivers(guest), guest.shell(look)
+    guest.shell("cat > /run/tool; chmod %s /run/tool; mount --bind /run/tool $(readlink -f /usr/bin/ndctl)" % ("755" if tool else "644"), given=tool)
+    try:
+        done = guest.module("pmem_namespace", namespaces=[dict(NAMESPACE, state="absent", allow_data_loss=True)])
+    finally:
+        guest.shell("umount $(readlink -f /usr/bin/ndctl)")
+    guest.refusal(done, said)
+    assert (drivers(guest), guest.shell(look)) == before
+
+
 def test_a_region_of_volatile_memory_is_refused(guest):
     before = guest.shell("ls /sys/bus/cxl/devices")
     done = guest.module("cxl_region", regions=[{"memory_devices": ["0x3"]}])
