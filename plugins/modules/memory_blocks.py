@@ -247,9 +247,15 @@ devices:
       type: list
       elements: dict
       returned: failure, with O(on_failure=rollback)
+    unscanned:
+      description:
+        - How many of the blocks that are to go offline have pages that were not looked at, so that RV(devices[].unmovable) may lack them. They are
+          the last in turn where 10 seconds did not do, and all where C(/proc/kpageflags) cannot be read.
+      type: int
+      returned: failure, and in check mode when blocks are to go offline
     unmovable:
       description:
-        - Blocks that hold pages which cannot be moved, the one that refused first, then those next in turn, 32 at most.
+        - Blocks that hold pages which cannot be moved, the one that refused first, then those next in turn.
         - In check mode those that are to go offline. Free pages that a processor keeps for itself can then be counted as kernel memory.
       type: list
       elements: dict

@@ -111,7 +111,7 @@ def _failed(host, wanted, plans, results, manner, log, exc):
         # what a signal left without its state
         for result, block in zip(results, online.look(host, [result["id"] for result in results])):
             result.update(state=block.state, zone=online.zone_kind(block.zone))
-        details, pages = _why(host, plans, results, log)
+        details, pages, unscanned = _why(host, plans, results, log)
         undone = []
         if manner.rollback:
             undone = online.undo(host, before, results, manner.timeout)
@@ -123,6 +123,7 @@ def _failed(host, wanted, plans, results, manner, log, exc):
             entry = _done(target, results + undone, results, different)
             own = {block.id for block in target.blocks}
             entry["unmovable"] = [page for page in pages if page["id"] in own]
+            entry["unscanned"] = len(own.intersection(unscanned))
             if manner.rollback:
                 entry["undone"] = [result for result in undone if result["id"] in own]
             exc.results.append(entry)
@@ -139,17 +140,19 @@ def _failed(host, wanted, plans, results, manner, log, exc):
 
 
 def _why(host, plans, results, log):
-    """Lines and :func:`unmovable.report` about a block that would not go offline, ``([], [])`` where the failure was another."""
+    """Lines and :func:`unmovable.report` about a block that would not go offline, ``([], [], [])`` where the failure was another."""
     last = results[-1] if results else None
     if last is None or last["action"] != "offline" or last["errno"] not in ("EBUSY", "ETIMEDOUT", "EAGAIN"):
-        return [], []
+        return [], [], []
     done = {result["id"] for result in results}
     others = [step.block for steps in plans for step in steps if step.word == "offline" and step.block not in done]
     if log is not None:
         log.news()
-    pages = unmovable.report(host, last["id"], others, log.seen if log else [])
+    pages, unscanned = unmovable.report(host, last["id"], others, log.seen if log else [])
     lines = [unmovable.sentence(entry) for entry in pages[:LISTED]]
-    return lines + (["and %d more memory blocks, see unmovable" % (len(pages) - LISTED)] if len(pages) > LISTED else []), pages
+    lines += ["and %d more memory blocks, see unmovable" % (len(pages) - LISTED)] if len(pages) > LISTED else []
+    lines += ["the pages of %d of the memory blocks were not looked at" % len(unscanned)] if unscanned else []
+    return lines, pages, unscanned
 
 
 def _undoing(undone):
@@ -178,7 +181,8 @@ def _planned(host, target, steps):
         entry.update(online=target.amount, bytes_online=target.amount * target.place.unit, zones={target.zone: target.amount} if target.amount else {})
     leaving = [step.block for step in steps if step.word == "offline"]
     if leaving:
-        entry["unmovable"] = unmovable.report(host, None, leaving, [])
+        entry["unmovable"], unscanned = unmovable.report(host, None, leaving, [])
+        entry["unscanned"] = len(unscanned)
     return entry
 
 

@@ -9,7 +9,9 @@ which page offlining gave up at (mm/page_isolation.c, mm/memory_hotplug.c), the 
 from __future__ import annotations
 
 import collections
+import contextlib
 import struct
+import time
 
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import kernel_log
@@ -17,8 +19,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks impor
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import kernel, page_tables, x86_64
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.page_flags import KPAGEFLAGS, MARKERS
 
-# A scan reads one word for each page: this many blocks at most, those that are next in turn.
-SCANNED = 32
+# Seconds that a scan may take: it reads one word for each page, 256 KiB of a block of 128 MiB, which takes milliseconds.
+BUDGET = 10.0
 
 # include/uapi/linux/kernel-page-flags.h; the first that fits says what a page is
 _KINDS = ((1 << 7, "slab"), (1 << 26, "page table"), (1 << 19, "poisoned"))
@@ -40,25 +42,25 @@ def kind(word):
 
 
 def scan(host, ids, pages):
-    """``{block id: {kind: pages}}`` of the blocks in which /proc/kpageflags shows such pages; ``{}`` where it cannot be read.
+    """``({block id: {kind: pages}}, ids that were not looked at)``, the first of the blocks in which /proc/kpageflags shows such pages.
+
+    The second are those that :data:`BUDGET` seconds did not reach, the last of ``ids``, and those where the file cannot be read.
 
     :arg pages: per block. Free pages that a processor keeps for itself look like kernel memory until offlining takes them from it.
     """
-    found = {}
-    try:
-        with host.open_binary(KPAGEFLAGS) as stream:
-            for number in ids:
-                data = stream.read_at(number * pages * 8, pages * 8)
-                kinds = collections.Counter()
-                for word, count in collections.Counter(struct.unpack("<%dQ" % (len(data) // 8), data[:len(data) // 8 * 8])).items():
-                    name = kind(word)
-                    if name:
-                        kinds[name] += count
-                if kinds:
-                    found[number] = dict(kinds)
-    except OSError:
-        return {}
-    return found
+    found, left, deadline = {}, list(ids), time.monotonic() + BUDGET
+    with contextlib.suppress(OSError), host.open_binary(KPAGEFLAGS) as stream:
+        while left and time.monotonic() < deadline:
+            data = stream.read_at(left[0] * pages * 8, pages * 8)
+            kinds = collections.Counter()
+            for word, count in collections.Counter(struct.unpack("<%dQ" % (len(data) // 8), data[:len(data) // 8 * 8])).items():
+                name = kind(word)
+                if name:
+                    kinds[name] += count
+            number = left.pop(0)
+            if kinds:
+                found[number] = dict(kinds)
+    return found, left
 
 
 def memmaps(host, ids):
@@ -82,14 +84,17 @@ def memmaps(host, ids):
 
 
 def report(host, refused, others, records):
-    """What is known of the blocks that are to go offline: a list of dicts ``id``, ``pages`` (kind -> number), ``memmap_of``, ``at``, ``said``.
+    """``(what is known of the blocks that are to go offline, ids of those whose pages were not looked at)``, see :func:`scan`.
+
+    The first is a list of dicts ``id``, ``pages`` (kind -> number), ``memmap_of``, ``at``, ``said``.
 
     :arg refused: id of the block that did not, ``None`` where none was tried. :arg others: ids of those that would be next.
     :arg records: the kernel's log since the call began. A block without such pages is left out, except the one that refused.
     """
     size = block_size(host)
-    ids = ([] if refused is None else [refused]) + [number for number in others if number != refused][:SCANNED]
-    pages, hosted = scan(host, ids, size // x86_64.PAGE_SIZE), memmaps(host, ids)
+    ids = ([] if refused is None else [refused]) + [number for number in others if number != refused]
+    pages, unscanned = scan(host, ids, size // x86_64.PAGE_SIZE)
+    hosted = memmaps(host, ids)
     stuck = {}
     for page in kernel_log.stuck_pages(records):
         stuck[page.pfn * x86_64.PAGE_SIZE // size] = page
@@ -99,7 +104,7 @@ def report(host, refused, others, records):
         if number in pages or number in hosted or page or number == refused:
             found.append({"id": number, "pages": pages.get(number, {}), "memmap_of": hosted.get(number, []),
                           "at": "%#x" % (page.pfn * x86_64.PAGE_SIZE) if page else None, "said": "%s (%s)" % (page.reason, page.kind) if page else None})
-    return found
+    return found, unscanned
 
 
 def sentence(entry):

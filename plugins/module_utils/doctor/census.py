@@ -16,6 +16,6 @@ def unmovable(host, block, block_size):
     if not host.live:
         return None
     pages = block_size // PAGE_SIZE
-    kinds = pageflags.scan(host, [block], pages).get(block, {})
+    kinds = pageflags.scan(host, [block], pages)[0].get(block, {})
     slab, tables = kinds.get("slab", 0), kinds.get("page table", 0)
     return "%d of %d pages hold the kernel's own objects, %d page tables" % (slab, pages, tables) if slab or tables else None

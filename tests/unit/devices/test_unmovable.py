@@ -69,8 +69,25 @@ def test_a_block_that_stays_says_why_and_which_others_will(bound):
 def test_check_mode_foretells(bound):
     flags(bound, {338: [SLAB], 339: [], 340: [], 341: []})
     planned = stepwise.apply(bound, [{"memory_devices": ["1"], "state": "offline"}], check_mode=True)[1][0]
-    assert [entry["id"] for entry in planned["unmovable"]] == [338]
+    assert ([entry["id"] for entry in planned["unmovable"]], planned["unscanned"]) == ([338], 0)
     assert bound.log == []
+
+
+def test_many_blocks_are_all_looked_at(bound):
+    flags(bound, dict.fromkeys(range(300, 340), []) | {300: [SLAB], 339: [PAGE_TABLE]})
+    found, unscanned = unmovable.report(bound, None, range(300, 340), [])
+    assert ([(entry["id"], entry["pages"]) for entry in found], unscanned) == ([(300, {"slab": 1}), (339, {"page table": 1})], [])
+
+
+def test_time_that_does_not_do_for_all_blocks(bound, monkeypatch):
+    """Each block lasts a second here. Whose memmap lies in a block is known of all of them."""
+    flags(bound, dict.fromkeys(range(300, 340), []) | {300: [SLAB], 339: [PAGE_TABLE]})
+    ticks = iter(range(1000))
+    monkeypatch.setattr(unmovable.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(unmovable, "memmaps", lambda host, ids: {339: [370]})
+    found, unscanned = unmovable.report(bound, None, range(300, 340), [])
+    assert [(entry["id"], entry["pages"], entry["memmap_of"]) for entry in found] == [(300, {"slab": 1}, []), (339, {}, [370])]
+    assert unscanned == list(range(300 + int(unmovable.BUDGET) - 1, 340))
 
 
 def test_without_witnesses(bound):
@@ -78,6 +95,8 @@ def test_without_witnesses(bound):
     with pytest.raises(TestbedError) as caught:
         stepwise.apply(bound, [{"memory_devices": ["1"], "state": "offline"}])
     assert "memory block 341 holds nothing that could be recognised as unmovable" in caught.value.details
+    assert "the pages of 4 of the memory blocks were not looked at" in caught.value.details
+    assert (caught.value.results[0]["unmovable"][1:], caught.value.results[0]["unscanned"]) == ([], 4)
 
 
 def test_memmap_of_others(bound, monkeypatch):
