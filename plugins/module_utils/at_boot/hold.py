@@ -16,6 +16,8 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 
 # What drivers_autoprobe was, for as long as the hold lasts.
 MARK = lock.DIRECTORY + "/at-boot"
+# The unit that ends the hold.
+SERVICE = "memlab-memory.service"
 
 
 def take(host):
@@ -43,6 +45,23 @@ def pass_on(host):
             # one that the driver refuses stays without, as it does where nobody holds anything
             with contextlib.suppress(TestbedError):
                 dax.bind(host, name, "device_dax")
+
+
+def end_abandoned(host):
+    """End the hold of a service that is neither at work nor still to come: it is masked, or its interpreter is gone, which ``ExecStopPost`` needs, too.
+
+    Returns lines as :func:`holds.restore_leftovers`. Only under :func:`lock.exclusive`. Raises :class:`TestbedError`, where systemd cannot be asked as well.
+    """
+    if not host.exists(MARK):
+        return []
+    # systemd queues the jobs of a boot all at once, so a service that is still to come has one (org.freedesktop.systemd1(5): Job)
+    shown = host.run(["systemctl", "show", "--property=ActiveState,Job", SERVICE])
+    found = dict(line.partition("=")[::2] for line in shown.splitlines())
+    if found.get("ActiveState") not in ("inactive", "failed", "active") or found.get("Job", "0") not in ("", "0"):
+        return []
+    pass_on(host)
+    release(host)
+    return ["the hold on %s since early boot is ended, as %s had not" % (holds.AUTOPROBE, SERVICE)]
 
 
 def release(host):

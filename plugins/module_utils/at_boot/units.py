@@ -15,7 +15,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import hold
 PROGRAM = "/usr/local/lib/memlab/memory-at-boot.pyz"
 MODPROBE = "/etc/modprobe.d/memlab-memory.conf"
 SYSTEM = "/etc/systemd/system"
-SERVICE, HOLD = "memlab-memory.service", "memlab-memory-hold.service"
+SERVICE, HOLD = hold.SERVICE, "memlab-memory-hold.service"
 # Unit and the target that wants it.
 WANTED = {SERVICE: "multi-user.target", HOLD: "sysinit.target"}
 

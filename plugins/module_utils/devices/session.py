@@ -7,20 +7,21 @@ from __future__ import annotations
 import contextlib
 import os
 
+from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import hold as at_boot
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, lock, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 
 @contextlib.contextmanager
 def changing(host, check_mode=False, timeout=120.0):
-    """Yields lines about what an earlier, killed run had left and was put right. Nothing is locked or changed in check mode."""
+    """Yields lines about what an earlier run, or the boot service, had left and was put right. Nothing is locked or changed in check mode."""
     if host.live and os.geteuid() != 0:
         raise TestbedError("only root can read and change this", remedy="use become: true")
     if check_mode:
         yield []
         return
     with signals.as_errors(), lock.exclusive(host, timeout):
-        yield holds.restore_leftovers(host)
+        yield holds.restore_leftovers(host) + at_boot.end_abandoned(host)
 
 
 def put_back(host, undo, failure, *holding):

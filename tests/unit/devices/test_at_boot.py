@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import bundle, declared_file, hold, install, service, units
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, declaration, holds
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, declaration, holds, session
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 ONE, TWO = {"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "dram", "zone": "kernel", "amount": 2}
@@ -385,3 +385,51 @@ def test_killed_before_it_spoke(early, run, monkeypatch):
     assert holds.restore_leftovers(early) != [] and early.read(holds.AUTOPROBE) == "1"
     assert run(early, [units.ENDED]) == (0, [])
     assert "ExecStopPost=/usr/bin/python3 -I -S %s %s\n" % (units.PROGRAM, units.ENDED) in units.service_unit("/usr/bin/python3", 10)
+
+
+def unit(host, state, job=""):
+    """Has systemd answer as ``systemctl show`` of version 252 does."""
+    real = host.run
+
+    def run(argv, timeout=120):
+        if argv[0] != "systemctl":
+            return real(argv, timeout)
+        assert argv == ["systemctl", "show", "--property=ActiveState,Job", units.SERVICE]
+        return "Job=%s\nActiveState=%s\n" % (job, state)
+    host.run = run
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed", "active"])
+def test_a_hold_whose_service_does_not_run_any_more_ends_with_the_next_module(early, state):
+    """Masked, or without an interpreter: nobody else would end it."""
+    unit(early, state)
+    with session.changing(early, check_mode=True) as repaired:
+        assert repaired == [] and early.policies()[0] == "0"
+    with session.changing(early) as repaired:
+        assert repaired == ["the hold on %s since early boot is ended, as memlab-memory.service had not" % holds.AUTOPROBE]
+    assert early.policies()[0] == "1" and not early.exists(hold.MARK)
+    with session.changing(early) as repaired:
+        assert repaired == []
+
+
+@pytest.mark.parametrize("state, job", [("inactive", "123"), ("failed", "7"), ("activating", "123"), ("activating", ""), ("deactivating", ""), ("", "")])
+def test_a_hold_whose_service_is_still_to_come_or_at_work_stays(early, state, job):
+    unit(early, state, job)
+    with session.changing(early) as repaired:
+        assert repaired == [] and early.policies()[0] == "0" and early.exists(hold.MARK)
+
+
+def test_namespaces_of_an_abandoned_hold_go_to_their_driver(mixed):
+    mixed.unlink("/sys/bus/dax/devices/dax2.0/driver")
+    mixed.put(hold.MARK, "1")
+    mixed.put(holds.AUTOPROBE, "0")
+    unit(mixed, "inactive")
+    with session.changing(mixed):
+        assert mixed.link_name("/sys/bus/dax/devices/dax2.0/driver") == "device_dax" and mixed.policies()[0] == "1"
+
+
+def test_a_hold_stays_where_systemd_does_not_answer(early):
+    early.faults["systemctl show"] = [5]
+    with pytest.raises(TestbedError, match="systemctl show .* failed"), session.changing(early):
+        pytest.fail("went on")
+    assert early.policies()[0] == "0" and early.exists(hold.MARK)
