@@ -19,6 +19,9 @@ description:
     two in each of 4096 equal stretches. Little data between them can go unseen.
   - Dax devices of namespaces that it makes or enables go to device_dax, whatever other driver would take them by their names.
   - When something fails, what this call made is removed again, and the error says what stays.
+  - What a run that was killed outright left disabled is enabled by the next run of any of these modules, not in check mode. A namespace with a label that it
+    had destroyed to make it anew is gone, with its uuid and all that the task does not say of it. The next run makes it where the task says
+    O(namespaces[].mode) and O(namespaces[].size), or O(namespaces[].state=present).
 options:
   namespaces:
     description: The namespaces. What an entry does not say is not compared, and is chosen by C(ndctl) when the namespace is made.

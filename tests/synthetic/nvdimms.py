@@ -40,6 +40,8 @@ class NdHost(Host):
     def boot(self):
         """The tree as it is at first."""
         self.put("/proc/self/comm", "pytest")
+        for bus in (NFIT, BRIDGE):
+            self.put(bus + "/wait_probe", "1")
         for number, size, labels in ((1, 1024, "used"), (2, 512, "blank"), (3, 256, "none")):
             dimm = "%s/nmem%d" % (NFIT, number)
             self.put(dimm + "/nfit/handle", "%#x" % number)

@@ -34,9 +34,12 @@ def nvdimm_region(host, region):
     return None
 
 
-def settle(host, region):
-    """Wait until a new :class:`NvdimmRegion` has its namespaces: it has its driver before that (drivers/nvdimm/bus.c:wait_probe_show, 6.1 to 7.3)."""
-    host.read(host.resolve("%s/%s" % (BUS, region.name)).rpartition("/")[0] + "/wait_probe")
+def settle(host, name):
+    """Wait until a new region has its namespaces, and one of these its device: either has its driver before (drivers/nvdimm/bus.c:wait_probe_show, 6.1 to 7.3).
+
+    :arg name: of any device on the nd bus.
+    """
+    host.read(re.match(".*/ndbus[0-9]+/", host.resolve("%s/%s" % (BUS, name))).group() + "wait_probe")
 
 
 def namespaces(host, region):

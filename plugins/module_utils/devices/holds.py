@@ -21,6 +21,8 @@ AUTOPROBE = "/sys/bus/dax/drivers_autoprobe"
 AUTO_ONLINE = "/sys/devices/system/memory/auto_online_blocks"
 NOTES = lock.DIRECTORY + "/held.json"
 # Where the name of a device is written that a driver is not to take by name any more: what was put on its list for a moment is noted, too.
+DISABLED = "disabled"  # what a region or namespace is held at, see :mod:`disabled`
+_CAN_BE_DISABLED = re.compile(r"/sys/bus/(nd|cxl)/devices/(region[0-9]+|namespace[0-9]+\.[0-9]+)")
 _REMOVE_ID = re.compile("/sys/bus/dax/drivers/(kmem|device_dax)/remove_id")
 
 
@@ -70,6 +72,8 @@ def restore_leftovers(host):
     """Undo the holds of a run that was killed; returns lines saying what was put back."""
     done = []
     for path, (before, value) in _notes(host).items():
+        if value == DISABLED:
+            continue
         if _REMOVE_ID.fullmatch(path):
             if host.exists(path):
                 _write(host, path, before)
@@ -79,6 +83,11 @@ def restore_leftovers(host):
             done.append("%s put back to %s, left at %s by a run that was killed" % (path, before, value))
         note(host, path, None, None)
     return done
+
+
+def disabled(host):
+    """``{place: identity}`` of what is noted as disabled, see :mod:`disabled`."""
+    return {path: before for path, (before, value) in _notes(host).items() if value == DISABLED}
 
 
 def _write(host, path, value):
@@ -93,7 +102,8 @@ def _notes(host):
     try:
         notes = json.loads(text or "{}")
         return {path: (before, value) for path, (before, value) in notes.items()
-                if path in (AUTOPROBE, AUTO_ONLINE) or _REMOVE_ID.fullmatch(path) and re.fullmatch(r"dax[0-9]+\.[0-9]+", before)}
+                if path in (AUTOPROBE, AUTO_ONLINE) or _REMOVE_ID.fullmatch(path) and re.fullmatch(r"dax[0-9]+\.[0-9]+", before)
+                or _CAN_BE_DISABLED.fullmatch(path) and value == DISABLED}
     except (ValueError, AttributeError, TypeError):
         return {}
 

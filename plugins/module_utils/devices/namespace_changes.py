@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid as uuids
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, namespace_dax, nvdimm, session, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import contents, disabled, namespace_dax, nvdimm, session, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.namespace_entries import completed, find, labels_wanted, unit
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
@@ -50,6 +50,11 @@ def _run(host, argv):
         namespace_dax.hand_over(host, idle)
 
 
+def _noted(host, name):
+    """Context manager: a region or namespace that is enabled again by the next run where this one is killed within."""
+    return disabled.noted(host, "%s/%s" % (nvdimm.BUS, name))
+
+
 def _disable_again(host, found):
     if not _is_enabled(host, found.namespace):
         return
@@ -78,6 +83,11 @@ def now(host, wanted):
 def _remove(host, found, stays):
     """Destroy one namespace. Looked at again first: what was free of use and of data need not be so by now."""
     lost = contents.refuse_loss(host, found.namespace.name, found.entry.who, found.entry.allow, "remove")
+    with _noted(host, found.namespace.name):
+        _destroy(host, found, lost, stays)
+
+
+def _destroy(host, found, lost, stays):
     try:
         _tool(host, ["ndctl", "destroy-namespace", "--force", found.namespace.name], "%s could not be removed" % found.entry.who)
         untouched = found.namespace.enabled and found.namespace in nvdimm.namespaces(host)
@@ -151,15 +161,16 @@ def _write_labels(host, inventory, wanted, stays):
     for entry in inventory.in_region(wanted.region):
         contents.refuse_loss(host, entry.name, "the region of %s" % wanted.who, wanted.allow)
     refuse_damaged_labels(host, wanted)
-    try:
-        # within: what a signal or a timeout breaks off may be done all the same
-        host.run(["ndctl", "disable-region", wanted.region.name])
-        # it refuses by itself where there are labels already
-        _tool(host, ["ndctl", "init-labels"] + list(wanted.region.dimms), "%s: its NVDIMMs took no labels" % wanted.who)
-        stays.append("done before that, and kept: empty labels written to the NVDIMMs of %s" % wanted.who)
-    finally:
-        with signals.deferred():
-            _enable_region(host, wanted)
+    with _noted(host, wanted.region.name):
+        try:
+            # within: what a signal or a timeout breaks off may be done all the same
+            host.run(["ndctl", "disable-region", wanted.region.name])
+            # it refuses by itself where there are labels already
+            _tool(host, ["ndctl", "init-labels"] + list(wanted.region.dimms), "%s: its NVDIMMs took no labels" % wanted.who)
+            stays.append("done before that, and kept: empty labels written to the NVDIMMs of %s" % wanted.who)
+        finally:
+            with signals.deferred():
+                _enable_region(host, wanted)
     region = next(region for region in nvdimm.regions(host) if region.name == wanted.region.name)
     if region.labels != "used":
         raise TestbedError("%s: labels were written, but the kernel does not use them" % wanted.who, remedy="see the kernel log, and ndctl check-labels")
@@ -194,7 +205,9 @@ def _create(host, wanted):
 
 def _form(host, wanted, name):
     """Another mode for the one namespace of a region without labels."""
-    _tool(host, ["ndctl", "create-namespace", "--no-autolabel", "--force", "--reconfig", name] + _options(wanted), "%s could not be made" % wanted.who, _run)
+    argv = ["ndctl", "create-namespace", "--no-autolabel", "--force", "--reconfig", name]
+    with _noted(host, name):
+        _tool(host, argv + _options(wanted), "%s could not be made" % wanted.who, _run)
 
 
 def _form_over(host, wanted, before, lost, stays):
@@ -215,8 +228,9 @@ def _unform(host, who, before, held):
     """Raw again; ndctl wipes the start of a namespace even where it was made nothing of."""
     if not _is_as_it_was(host, before, held):
         contents.refuse_use(host, before.name, who, "remove")
-        host.run(["ndctl", "destroy-namespace", "--force", before.name])
-        _run(host, ["ndctl", "enable-namespace", before.name])
+        with _noted(host, before.name):
+            host.run(["ndctl", "destroy-namespace", "--force", before.name])
+            _run(host, ["ndctl", "enable-namespace", before.name])
 
 
 def _destroy_made(host, region, uuid):

@@ -9,10 +9,11 @@ unbound: where its memmap goes is decided before kmem sees it. A pmem region has
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import (
-    contents, cxl, cxl_pmem, dax, holds, identity, interleave, invalidation, namespace_dax, preflight, region_plan, session, signals)
+    contents, cxl, cxl_pmem, dax, disabled, holds, identity, interleave, invalidation, namespace_dax, preflight, region_plan, session, signals)
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.lookup import Inventory
 from ansible_collections.memlab.testbed.plugins.module_utils.devices.region_plan import EXTENT
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
@@ -307,7 +308,7 @@ def make(host, placed):
 def _take_namespaces(host, wanted, idle):
     """Wait for what comes of a persistent region. :arg idle: as :func:`namespace_dax.idle` said before."""
     what = "NVDIMM region of the region of %s" % identity.describe_all(wanted.members)
-    cxl_pmem.settle(host, host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), what))
+    cxl_pmem.settle(host, host.wait_until(lambda: _nvdimm_region_up(host, Inventory(host), wanted), what).name)
     namespace_dax.hand_over(host, idle)
 
 
@@ -394,6 +395,13 @@ def remove(host, wanted, region):
         return
     _refuse_removal(host, wanted, region)
     nvdimm = cxl_pmem.nvdimm_region(host, region) if region.mode == "pmem" else None
+    # a disabled one does not show what it holds, so that the next run would not take it away
+    with disabled.noted(host, "%s/%s" % (cxl.BUS, region.name)) if nvdimm else contextlib.nullcontext():
+        _take_down(host, wanted, region, nvdimm)
+
+
+def _take_down(host, wanted, region, nvdimm):
+    """:arg nvdimm: the :class:`cxl_pmem.NvdimmRegion` that came of it, or ``None``."""
     who, undo = identity.describe_all(wanted.members), session.Undo()
     try:
         for name in cxl_pmem.dax_devices(host, nvdimm) if nvdimm else region.dax:

@@ -8,7 +8,7 @@ import contextlib
 import os
 
 from ansible_collections.memlab.testbed.plugins.module_utils.at_boot import hold as at_boot
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, lock, signals
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import disabled, holds, lock, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 
 
@@ -21,7 +21,7 @@ def changing(host, check_mode=False, timeout=120.0):
         yield []
         return
     with signals.as_errors(), lock.exclusive(host, timeout):
-        yield holds.restore_leftovers(host) + at_boot.end_abandoned(host)
+        yield holds.restore_leftovers(host) + disabled.restore_leftovers(host) + at_boot.end_abandoned(host)
 
 
 def put_back(host, undo, failure, *holding):

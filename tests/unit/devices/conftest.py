@@ -316,17 +316,18 @@ class Kernel(Host):
                 os.unlink(self.path("%s/devices/%s" % (DAX, name)))
         nd, start = "/sys/bus/nd/devices/", self.read_int("/sys/bus/cxl/devices/%s/resource" % region)
         for name in [name for name in self.listdir(nd) if name.startswith("region") and self.read_int("%s%s/resource" % (nd, name)) == start]:
+            shutil.rmtree(self.resolve_own(nd + name))
             for child in [child for child in self.listdir(nd) if child == name or name in (self.link_target(nd + child) or "").split("/")]:
                 self.unlink(nd + child)
         os.unlink(self.path("/sys/bus/cxl/devices/%s/driver" % region))
 
     def _enable_region(self, region):
-        """Of a ram region."""
         place = self.resolve("/sys/bus/cxl/devices/" + region)
         if self.exists(place + "/driver"):
             return
         os.symlink("../../../../../bus/cxl/drivers/cxl_region", self.path(place + "/driver"))
-        self._add_dax(place, int(region[len("region"):]), self.read_int(place + "/resource"), self.read_int(place + "/size"))
+        (self._add_dax if self.read(place + "/mode") == "ram" else self._add_nvdimm_region)(
+            place, int(region[len("region"):]), self.read_int(place + "/resource"), self.read_int(place + "/size"))
 
     def _destroy_region(self, region):
         base = "/sys/bus/cxl/devices/"
