@@ -154,7 +154,9 @@ ansible_facts:
               returned: success
               type: int
             device:
-              description: Name of the dax device that the memory belongs to, if it does to one.
+              description: >-
+                Name of the dax device that the memory belongs to, whatever driver has it now. "System RAM (kmem)" where that device is gone and left its
+                memory behind. None for memory that the machine booted with.
               returned: success
               type: str
             placement:
@@ -174,7 +176,8 @@ ansible_facts:
               type: dict
             memmap_devices:
               description:
-                - Bytes of memmap on the memory of each dax device, by the device's name. Empty where all of it is on memory that the machine booted with.
+                - Bytes of memmap on the memory of each dax device, by the names that RV(ansible_facts.memmap.ranges[].device) has.
+                  Empty where all of it is on memory that the machine booted with.
                 - Tells slow memory from DRAM where node ids do not, as the other node may be that of another device, and the device's own may have DRAM, too.
               returned: success
               type: dict

@@ -152,7 +152,7 @@ def keep_boot_memory(host, wanted, plans):
         if set(KEYS).intersection(target.place.named) or target.state == "offline" or not leaving:
             continue
         if hot is None:
-            hot = {number for device in dax.read_all(host) for number in dax.whole_blocks(device, target.place.unit)[0]}
+            hot = dax.hot_added(host, dax.read_all(host), target.place.unit)
         coming = {step.block for step in steps if step.word != "offline"}
         for block in [block for block in target.blocks if block.id in leaving and block.id not in hot]:
             found = "%s: memory block %d is online in zone %s and no dax device brought it" % (target.place.who, block.id, block.zone)

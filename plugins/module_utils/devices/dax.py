@@ -15,6 +15,7 @@ import re
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import holds, signals
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError, errno_name
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import block_ids, block_size, blocks_of_range
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 
 BUS = "/sys/bus/dax"
 BOOT_PARAMETER = "/sys/module/memory_hotplug/parameters/memmap_on_memory"
@@ -60,6 +61,16 @@ def whole_blocks(device, block_size):
     for first, last in device.ranges:
         blocks.extend(blocks_of_range(first, last + 1 - first, block_size))
     return blocks, size(device) - len(blocks) * block_size
+
+
+def hot_added(host, devices, block_size):
+    """Set of the ids of all memory blocks that dax devices brought. Blocks that were online when a driver let go of its device are still there.
+
+    :arg devices: all :class:`DaxDevice` of the machine; memory whose device is gone counts, too.
+    """
+    present = block_ids(host)
+    brought = {number for device in devices for number in whole_blocks(device, block_size)[0]}
+    return brought.intersection(present).union(physical_map.hot_added(host, present, block_size))
 
 
 def boot_parameter(host):

@@ -13,7 +13,7 @@ import os
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import amounts, dax, parts
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory import online
-from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, block_size, blocks_of_range, numbered
+from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import NODES, block_nodes, block_size, blocks_of_range, numbered, read_blocks
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import read_zones
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import kernel
 from ansible_collections.memlab.testbed.plugins.module_utils.sizes import format_size
@@ -46,9 +46,7 @@ def dram_nodes(host, devices, unit):
     :arg devices: all :class:`dax.DaxDevice` of the machine.
     :arg unit: bytes in a memory block.
     """
-    hot = set()
-    for device in devices:
-        hot.update(dax.whole_blocks(device, unit)[0])
+    hot = dax.hot_added(host, devices, unit)
     return sorted({node for block, nodes in block_nodes(host).items() if block not in hot for node in nodes})
 
 
@@ -110,21 +108,21 @@ def refuse_count(memory, blocks, unit, who):
         amounts.parse_count(memory["count"], blocks, unit, who)
 
 
-def refuse_drawn(host, who, node, devices, unit):
+def refuse_drawn(host, who, node, devices, going, unit):
     """With the knob off the kernel takes the memmap from kernel zones, the device's own node first, then the nearest: refuse where that is a device's.
 
     :arg node: the node that the new memory will belong to.
-    :arg devices: the :class:`dax.DaxDevice` whose memory stays as it is meanwhile.
+    :arg devices: all :class:`dax.DaxDevice` of the machine. :arg going: names of those whose memory does not stay as it is meanwhile.
     """
-    dram = dram_nodes(host, dax.read_all(host), unit)
-    for other in devices:
-        if other.driver != "kmem" or _is_nearer(host, node, dram, other.node):
-            continue
-        for block in online.look(host, dax.whole_blocks(other, unit)[0]):
-            if block.online and online.zone_kind(block.zone) != "movable":
-                raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of node %s, "
-                                   "and the kernel takes the memmap of memory on node %d from there first" % (who, block.id, other.node, node),
-                                   remedy="add dram devices before anything goes online in a kernel zone, or put the others' blocks in the movable zone")
+    dram = dram_nodes(host, devices, unit)
+    leaving = {number for device in devices if device.name in going for number in dax.whole_blocks(device, unit)[0]}
+    staying = read_blocks(host, dax.hot_added(host, devices, unit) - leaving).values()
+    kept = [block for block in staying if block.online and online.zone_kind(block.zone) != "movable"]
+    for other, block in {block.node: block for block in reversed(kept)}.items():
+        if not _is_nearer(host, node, dram, other):
+            raise TestbedError("%s: its memmap would not go to DRAM: memory block %d of another device is online in a kernel zone of node %s, "
+                               "and the kernel takes the memmap of memory on node %d from there first" % (who, block.id, other, node),
+                               remedy="add dram devices before anything goes online in a kernel zone, or put the others' blocks in the movable zone")
 
 
 def _is_nearer(host, node, dram, other):

@@ -32,7 +32,7 @@ def look(host, entries):
         located = page_tables.locate(read_blocks(host), walk.leaves, kernel.read_geometry(host, unit, walk.struct_page)) if walk else {}
     except TestbedError as exc:
         return Proof({}, {entry.who: exc.summary for entry in entries})
-    devices = {number: device for device in dax.read_all(host) if device.driver == "kmem" for number in dax.whole_blocks(device, unit)[0]}
+    hot = dax.hot_added(host, dax.read_all(host), unit)
     proof = Proof({}, {})
     for entry in entries:
         for number in [number for number in entry.blocks if number in located]:
@@ -42,7 +42,7 @@ def look(host, entries):
             nodes = ", ".join(str(node) for node, unused in located[number].nodes)
             if entry.on_device and located[number].placement != page_tables.SELF:
                 words = "the memmap of memory block %d lies on node %s, not in the block itself" % (number, nodes)
-            elif not entry.on_device and _touches(located[number].runs, devices, unit):
+            elif not entry.on_device and _touches(located[number].runs, hot, unit):
                 words = "the memmap of memory block %d lies on a device, on node %s" % (number, nodes)
             else:
                 continue
@@ -59,5 +59,5 @@ def refuse_astray(host, entries):
     return proof.unproven
 
 
-def _touches(runs, devices, unit):
-    return any(number in devices for start, length in runs for number in range(start // unit, (start + length - 1) // unit + 1))
+def _touches(runs, blocks, unit):
+    return any(number in blocks for start, length in runs for number in range(start // unit, (start + length - 1) // unit + 1))

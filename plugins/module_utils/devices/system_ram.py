@@ -160,7 +160,7 @@ def check(host, wanted, divisions=(), check_mode=False, reboot_pending=False):
         # what is online now is not what will be when the memmap is placed
         for entry in [] if check_mode and reboot_pending else to_dram:
             try:
-                preflight.refuse_drawn(host, entry.who, entry.region.node, [other for other in everything if other.name not in going], unit)
+                preflight.refuse_drawn(host, entry.who, entry.region.node, everything, going, unit)
             except TestbedError as exc:
                 if entry.who in astray:
                     exc.details = exc.details + ["%s now, and keeps that from going offline; mode: devdax lets go of it" % astray[entry.who]]

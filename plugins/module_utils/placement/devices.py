@@ -13,6 +13,7 @@ import re
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.errors import TestbedError
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import blocks_of_range
+from ansible_collections.memlab.testbed.plugins.module_utils.placement import physical_map
 
 DAX = "/sys/bus/dax/devices"
 MODES = {"kmem": "system-ram", "device_dax": "devdax"}
@@ -49,10 +50,15 @@ def _ranges(host, base):
     return tuple(ranges)
 
 
-def owners(devices, block_size):
-    """``{block id: name of the dax device that kmem made it of}``. Blocks that memory was not bound as are simply never asked for."""
-    return {number: device.name for device in devices if device.driver == "kmem" for start, size in device.ranges or ()
-            for number in blocks_of_range(start, size, block_size)}
+def owners(host, devices, blocks, block_size):
+    """``{block id: name of the dax device that brought it}``, whatever driver has that now; :data:`physical_map.HOT_ADDED` where the device is gone.
+
+    :arg blocks: ``{id: Block}`` in ascending order, those that exist.
+    """
+    found = dict.fromkeys(physical_map.hot_added(host, list(blocks), block_size), physical_map.HOT_ADDED)
+    found.update((number, device.name) for device in devices for start, size in device.ranges or ()
+                 for number in blocks_of_range(start, size, block_size) if number in blocks)
+    return found
 
 
 def origins(host, devices):

@@ -47,7 +47,7 @@ def _collect(host, gather, proofs):
     size = block_size(host)
     blocks = read_blocks(host)
     dax = devices.read_dax_devices(host)
-    owners = devices.owners(dax, size)
+    owners = devices.owners(host, dax, blocks, size)
     geometry = kernel.read_geometry(host, size, record.struct_page if record else None)
     evidence = _Evidence(host, record, blocks, geometry, proofs)
     located = evidence.tables()
@@ -194,13 +194,13 @@ def _devices(host, dax, ranges, size):
     for device in dax:
         own = [entry for entry in ranges if entry["device"] == device.name]
         hidden = device.driver == "kmem" and device.ranges is None  # which blocks are its own, only root may know
-        wanted = sum(len(blocks_of_range(start, length, size)) for start, length in device.ranges or ()) if device.driver == "kmem" else 0
+        room = sum(len(blocks_of_range(start, length, size)) for start, length in device.ranges or ())
         present = sum(entry["blocks"] for entry in own)
         online = sum(entry["blocks"] for entry in own if entry["state"] in ONLINE)
         entry = {"name": device.name, "mode": devices.MODES.get(device.driver), "driver": device.driver, "intent": device.intent,
                  "target_node": device.target_node, "size": device.size,
                  "ranges": None if device.ranges is None else _listed(device.ranges),
-                 "blocks": None if hidden else {"online": online, "offline": present - online, "absent": wanted - present},
+                 "blocks": None if hidden else {"online": online, "offline": present - online, "absent": room - present if device.driver == "kmem" else 0},
                  "zones": sorted({entry["zone"] for entry in own if entry["zone"]}),
                  "placement": page_tables.UNKNOWN if hidden else _together({entry["placement"] for entry in own}),
                  "memmap_bytes": sum(entry["memmap_bytes"] for entry in own),

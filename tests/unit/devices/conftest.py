@@ -72,6 +72,12 @@ class Kernel(Host):
     def policies(self):
         return self.read(DAX + "/drivers_autoprobe"), self.read(MEMORY + "/auto_online_blocks")
 
+    def leave_behind(self, dax, gone=False):
+        """A driver lets go of a device while blocks are online, by hand; ``gone``: the device goes, too."""
+        first, end = self._range(dax)
+        self.put("/proc/iomem", "%x-%x : System RAM (kmem)" % (first, end - 1))
+        self.unlink("%s/devices/%s%s" % (DAX, dax, "" if gone else "/driver"))
+
     # the kernel
 
     def put(self, name, text):

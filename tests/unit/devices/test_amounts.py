@@ -70,6 +70,13 @@ def test_other_ways_to_name_blocks(bound):
     assert (reports[1]["start"], reports[1]["online"], reports[1]["nodes"]) == ("0xb90000000", 2, [2])
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_memory_that_a_driver_left_behind_may_be_moved_to_another_zone(bound, gone):
+    bound.leave_behind("dax0.0", gone)
+    assert stepwise.apply(bound, [{"start": "0xa90000000", "size": "512M", "zone": "kernel"}])[0] is True
+    assert {bound.online()[number] for number in range(338, 342)} == {"Normal"}
+
+
 @pytest.mark.parametrize("entry, said", [
     (device("9"), "no CXL memory device with serial 0x9: there are"),
     (device(count="100M"), "100M is not a multiple of this host's memory block, 128M"),

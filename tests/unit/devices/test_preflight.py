@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, declaration
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import dax, declaration, preflight
 
 PLAN = (("cxl_region", "regions", "regions"), ("dax_device", "devices", "devices"), ("memory_blocks", "blocks", "devices"))
 
@@ -71,6 +71,19 @@ def test_what_can_be_is_made(fresh, call, entry):
     assert first_answer(call, fresh, [dict({"serial": "0x1"}, **entry)], check_mode=True) == (None, None)
     assert first_answer(call, fresh, [dict({"serial": "0x1"}, **entry)]) == (None, None)
     assert len(fresh.online()) in (4, 8)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_memory_that_a_driver_left_behind_is_a_devices(bound, gone):
+    bound.leave_behind("dax0.0", gone)
+    devices = dax.read_all(bound)
+    assert dax.hot_added(bound, devices, 128 << 20) == set(range(338, 346)) | set(range(370, 378))
+    assert preflight.dram_nodes(bound, devices, 128 << 20) == [0]
+
+
+def test_a_device_without_memory_blocks_has_no_memory(mixed):
+    assert mixed.dax_state()["dax2.0"][0] == "device_dax"
+    assert dax.hot_added(mixed, dax.read_all(mixed), 128 << 20) == set(range(32, 40))
 
 
 def test_a_device_that_has_not_so_much_stays_without_a_driver(mixed, call):

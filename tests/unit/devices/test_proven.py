@@ -75,11 +75,16 @@ def test_astray_is_a_change(bound, lies):
     assert (changed, [report["changed"] for report in reports], proofs(reports)) == (True, [False, True], [(True, None)] * 2)
 
 
-def test_astray_again_is_an_error(bound, lies):
+@pytest.mark.parametrize("entries, leave", [
+    ([ONE, TWO], lambda host: None),
+    ([TWO], lambda host: host.leave_behind("dax0.0")),
+    ([TWO], lambda host: host.leave_behind("dax0.0", gone=True))], ids=["kmem has it", "no driver has it", "it is gone"])
+def test_astray_again_is_an_error(bound, lies, entries, leave):
     lies(DEVICE)
+    leave(bound)
     before = bound.dax_state()
     with pytest.raises(TestbedError, match="serial 0x2.*the memmap of memory block 370 lies on a device, on node 1, although the kernel was told otherwise"):
-        system_ram.apply(bound, [ONE, TWO])
+        system_ram.apply(bound, entries)
     assert bound.dax_state() == before
 
 

@@ -218,6 +218,16 @@ def test_a_device_online_in_a_kernel_zone_draws_the_memmap(bound, node, distance
     assert bound.log == []
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_memory_that_a_driver_left_behind_draws_the_memmap(bound, gone):
+    bound.leave_behind("dax0.0", gone)
+    bound.put("/sys/bus/dax/devices/dax1.0/memmap_on_memory", "1")
+    bound.put("/sys/devices/system/memory/memory338/valid_zones", "Normal")
+    with pytest.raises(TestbedError, match="would not go to DRAM: memory block 338 of another device is online in a kernel zone of node 1"):
+        system_ram.apply(bound, wanted()[1:])
+    assert bound.log == []
+
+
 def test_bind_failure_is_undone(bound):
     bound.faults[BIND] = [0, errno.ENOMEM]
     before = bound.online()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -81,8 +82,37 @@ def test_a_device_that_is_not_memory(machine, driver, mode):
     link.unlink()
     if driver:
         link.symlink_to("../../../../bus/dax/drivers/" + driver)
+    for number in range(32, 36):
+        shutil.rmtree(root / ("sys/devices/system/memory/memory%d" % number))
+        (root / ("sys/devices/system/node/node1/memory%d" % number)).unlink()
     entry = facts.collect(host)["devices"][0]
     assert (entry["mode"], entry["placement"], entry["memmap_bytes"], entry["blocks"]) == (mode, None, 0, {"online": 0, "offline": 0, "absent": 0})
+
+
+def test_memory_that_a_driver_left_behind_is_its_devices(machine):
+    root, host = machine()
+    (root / "sys/devices/virtual/dax/dax0.0/driver").unlink()
+    found = facts.collect(host)
+    entry = found["devices"][0]
+    assert (entry["mode"], entry["placement"], entry["proofs"], entry["blocks"]) == (None, "self", ALL, {"online": 4, "offline": 0, "absent": 0})
+    assert [node["device_only"] for node in found["nodes"]] == [False, True, True]
+
+
+def test_memory_whose_device_is_gone_was_hot_added(machine):
+    root, host = machine()
+    (root / "sys/bus/dax/devices/dax0.0").unlink()
+    (root / "proc/iomem").write_text("%x-%x : dax0.0\n  %x-%x : System RAM (kmem)\n" % ((32 * SIZE - 4096, 36 * SIZE - 1, 32 * SIZE, 36 * SIZE - 1)))
+    found = facts.collect(host)
+    assert [(entry["first_block"], entry["device"], entry["proofs"]) for entry in found["ranges"]] == [
+        (0, None, ["page_tables", "page_flags"]), (32, "System RAM (kmem)", ALL), (64, "dax1.0", ALL)]
+    assert [node["device_only"] for node in found["nodes"]] == [False, True, True]
+
+
+@pytest.mark.parametrize("last", ["0", "f" * 40])
+def test_a_damaged_physical_map_costs_nothing(machine, last):
+    root, host = machine()
+    (root / "proc/iomem").write_text("%x-%s : System RAM (kmem)\n" % (64 * SIZE, last))
+    assert [entry["device"] for entry in facts.collect(host)["ranges"]] == [None, "dax0.0", "dax1.0"]
 
 
 @pytest.mark.parametrize("proofs, placement", [

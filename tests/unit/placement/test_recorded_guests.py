@@ -4,13 +4,17 @@
 """What the facts say of real machines, against what had been done to them (tests/unit/captures/README.md)."""
 from __future__ import annotations
 
+import os
 import pathlib
 import re
+import shutil
 import tarfile
 
 import pytest
 
+from ansible_collections.memlab.testbed.plugins.module_utils.host import Host
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import facts
+from ansible_collections.memlab.testbed.plugins.module_utils.report import in_dram
 
 CAPTURES = pathlib.Path(__file__).resolve().parents[1] / "captures"
 
@@ -105,6 +109,15 @@ def test_a_memmap_on_another_device_is_told_from_dram(captured):
     assert (device(found, "dax1.0")["memmap_nodes"], device(found, "dax1.0")["memmap_devices"]) == ({"1": 8 << 20}, {"dax0.0": 8 << 20})
     assert device(found, "dax1.0")["intent"] == "device"
     assert (found["kernel"]["supported"], found["kernel"]["memmap_on_memory"]) == (False, "N")
+
+
+@pytest.mark.parametrize("link, owner", [("dax0.0/driver", "dax0.0"), ("dax0.0", "System RAM (kmem)")], ids=["no driver has it", "it is gone"])
+def test_a_memmap_on_memory_that_a_driver_left_behind_is_not_in_dram(captured, tmp_path, link, owner):
+    """Changed: a link to the driver of the device on which another's memmap lies, or to the device."""
+    root = shutil.copytree(captured("pinned-6.12").path("/"), tmp_path / "root", symlinks=True)
+    os.unlink("%s/sys/bus/dax/devices/%s" % (root, link))
+    entry = device(facts.collect(Host(str(root))), "dax3.0")
+    assert (entry["intent"], entry["memmap_devices"], in_dram.holds(entry)) == ("dram", {owner: 8 << 20}, False)
 
 
 def test_a_memmap_elsewhere_on_the_same_node(captured):
