@@ -21,7 +21,7 @@ FINDINGS = (
     regions.hypervisor_bit, regions.region_half_made, regions.decoder_left_over, regions.region_without_dax,
     modes.device_absent, modes.system_ram_unwanted, modes.mode_absent, modes.auto_online_policy,
     declared.size_unwanted, declared.made_otherwise, declared.placement_unwanted, declared.blocks_offline, declared.zone_unwanted,
-    online.online_unasked, online.cannot_go_offline, online.pages_busy, online.blocks_absent,
+    online.memory_left_behind, online.online_unasked, online.cannot_go_offline, online.pages_busy, online.blocks_absent,
     sizes.no_whole_block, sizes.size_lost, sizes.nvdimm_misaligned,
     placement.knob_ignored, placement.memmap_not_in_dram, placement.not_enough_dram,
 )

@@ -65,7 +65,7 @@ def driver_not_loaded(readings):
     """
     registered = readings.host.listdir("/sys/bus/dax/drivers")
     for device in readings.dax:
-        if device.driver is None and "kmem" not in registered and not readings.loaded("kmem"):
+        if device.driver is None and device.name not in readings.left_behind and "kmem" not in registered and not readings.loaded("kmem"):
             yield found(NOTICE, "the device has no driver, and kmem is not loaded", readings.subject(device),
                         [("%s/%s/driver" % (devices.DAX, device.name), None), ("/sys/bus/dax/drivers", ", ".join(registered) or None)],
                         "memlab.testbed.dax_device loads it; or modprobe kmem")

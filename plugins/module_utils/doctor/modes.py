@@ -86,8 +86,8 @@ def auto_online_policy(readings):
 
 
 def _declared(readings):
-    """(dax device, declared entry) of each device that something is declared for."""
-    pairs = [(device, readings.wanted_of(device)) for device in readings.dax]
+    """(dax device, declared entry) of each device that something is declared for, but for those that memory_left_behind is about."""
+    pairs = [(device, readings.wanted_of(device)) for device in readings.dax if device.name not in readings.left_behind]
     return [(device, entry) for device, entry in pairs if entry]
 
 

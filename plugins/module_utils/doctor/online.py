@@ -11,10 +11,31 @@ from ansible_collections.memlab.testbed.plugins.module_utils.memory import kerne
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY, SEVERAL_ZONES
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.online import KERNEL_ZONES, zone_kind
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.physical_map import HOT_ADDED, IOMEM
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.x86_64 import PAGE_SIZE
 
 # Files shown of blocks that are alike; pages are looked at in no more of them.
 SHOWN = 3
+
+
+def memory_left_behind(readings):
+    """Memory blocks are left of a dax device that no driver has, or that is gone: it left kmem while some were online, and they stay until a reboot.
+
+    Evidence: the device without driver, or /proc/iomem where the device is gone, and its first blocks, those that are online before others.
+    Remedy: reboot; memory goes offline before its device leaves kmem.
+    """
+    for name, blocks in readings.left_behind.items():
+        device = next((device for device in readings.dax if device.name == name), None)
+        members = readings.members([member for region in readings.regions if region.name == name for member in region.members])
+        address = "%#x" % (blocks[0].id * readings.block_size)
+        online = [block for block in blocks if block.online]
+        yield found(PROBLEM, "%d memory blocks, %d of them online, are left of a dax device that %s: it left kmem while blocks were online, and they stay "
+                    "until a reboot" % (len(blocks), len(online), "no driver has" if device else "is gone"),
+                    readings.subject(device) if device else members if members["memory_devices"] else {"host": "memory at %s" % address},
+                    [("%s/%s/driver" % (devices.DAX, name), None) if device else (IOMEM, "%s : %s" % (address, HOT_ADDED))] +
+                    [("%s/memory%d/state" % (MEMORY, block.id), block.state) for block in (online or blocks)[:SHOWN]],
+                    "reboot: until then no driver can have that memory; whatever took the device from kmem has to take its blocks offline before, as "
+                    "memlab.testbed.dax_device does")
 
 
 def online_unasked(readings):
@@ -39,7 +60,7 @@ def cannot_go_offline(readings):
     """
     for device in readings.dax:
         stuck = [block for block in readings.device_blocks(device) if block.zone in KERNEL_ZONES or block.zone == SEVERAL_ZONES]
-        guests = _memmaps_on(readings, device)
+        guests = _memmaps_on(readings, device) if readings.device_blocks(device) else []
         if not stuck and not guests:
             continue
         entry = readings.wanted_of(device)

@@ -8,6 +8,7 @@ from ansible_collections.memlab.testbed.plugins.module_utils.devices import pref
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, mebibytes
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.zones import ZONEINFO, parse_zoneinfo
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices, kcore, kernel, page_flags, page_tables, zone_accounting
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.physical_map import HOT_ADDED
 
 
 # What each proof was read from.
@@ -39,9 +40,11 @@ def memmap_not_in_dram(readings):
     """
     for entry, device in _placed(readings):
         if entry["intent"] == "dram" and entry["memmap_devices"]:
+            stays = {HOT_ADDED, *readings.left_behind}.intersection(entry["memmap_devices"])
             yield found(PROBLEM, "the knob asks for a memmap in DRAM, and %s of it lie on a memory device, which that pins"
                         % mebibytes(sum(entry["memmap_devices"].values())), readings.subject(device), evidence(readings, entry),
-                        "take both devices offline and out of kmem, bind this one before the other, or put the other online with zone: movable")
+                        ("reboot, as that memory stays until then (memory_left_behind), then " if stays else "take both devices offline and out of kmem, ") +
+                        "bind this one before the other, or put the other online with zone: movable")
 
 
 def not_enough_dram(readings):
@@ -53,7 +56,8 @@ def not_enough_dram(readings):
     if readings.placement is None:
         return
     page, struct_page = readings.placement["kernel"]["page_size"], readings.placement["kernel"]["struct_page_size"] or preflight.STRUCT_PAGE
-    waiting = [device for device in readings.dax if device.driver != "kmem" and device.size and _for_dram(readings, device)]
+    waiting = [device for device in readings.dax if device.driver != "kmem" and device.size and _for_dram(readings, device)
+               and device.name not in readings.left_behind]
     text = readings.text(ZONEINFO)
     if not waiting or not text:
         return
@@ -84,8 +88,8 @@ def _for_dram(readings, device):
 
 
 def _placed(readings):
-    """(facts, dax device) of each device."""
-    return [(entry, device) for device in readings.dax for entry in [readings.placed(device.name)] if entry]
+    """(facts, dax device) of each device, but for those that memory_left_behind is about."""
+    return [(entry, device) for device in readings.dax for entry in [readings.placed(device.name)] if entry and device.name not in readings.left_behind]
 
 
 def evidence(readings, entry):

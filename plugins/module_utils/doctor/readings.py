@@ -200,10 +200,28 @@ class Readings(object):
         return bool(self.dax or self.memory_devices or self.nvdimm_regions)
 
     def device_blocks(self, device):
-        """The memory blocks that exist of a device which kmem has."""
+        """The memory blocks that exist of a device which kmem has; for others see :attr:`left_behind`."""
         if device.driver != "kmem" or not self.block_size:
             return []
         return [self.blocks[number] for number in self.whole_blocks(device) if number in self.blocks]
+
+    @functools.cached_property
+    def left_behind(self):
+        """``{name of a dax device that no driver has: its memory blocks}``. Memory whose device is gone, too, goes by its region's name, or where there is
+        none, by :data:`physical_map.HOT_ADDED`.
+        """
+        # Memory of a device with unknown ranges would look as if the device were gone.
+        if not self.block_size or any(device.ranges is None for device in self.dax):
+            return {}
+        found, bound = {}, {device.name for device in self.dax if device.driver}
+        for number, name in sorted(devices.owners(self.host, self.dax, self.blocks, self.block_size).items()):
+            if name not in bound:
+                key = self._region_at(number * self.block_size) or name if name == physical_map.HOT_ADDED else name
+                found.setdefault(key, []).append(self.blocks[number])
+        return found
+
+    def _region_at(self, address):
+        return next((region.name for region in self.regions if region.start is not None and region.start <= address < region.start + region.size), None)
 
     def whole_blocks(self, device):
         """Ids of all blocks that lie wholly in a device."""

@@ -258,4 +258,5 @@ def test_a_decoder_that_was_left_over(recorded):
 def test_a_region_without_dax_device(broken):
     patient = broken("device-6.12")
     patient.remove("/sys/bus/dax/devices/dax0.0")
+    patient.edit("/proc/iomem", "      a90000000-acfffffff : System RAM (kmem)\n", "")
     assert patient.only("region_without_dax")["subject"] == {"memory_devices": ["0x1"]}

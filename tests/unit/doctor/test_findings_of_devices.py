@@ -111,6 +111,31 @@ def test_busy_pages_in_the_movable_zone(broken):
     assert [entry["subject"] for entry in patient.found("pages_busy")] == [{"memory_devices": ["0x2"]}]
 
 
+FIRST, SECOND = {"serial": "0x1", "memmap": "device"}, {"serial": "0x2", "memmap": "dram"}
+
+
+@pytest.mark.parametrize("gone", [(), ("/sys/bus/dax/devices/dax0.0",), ("/sys/bus/dax/devices/dax0.0", CXL + "/region0/driver")],
+                         ids=["no driver has the device", "it is gone", "its region is disabled"])
+@pytest.mark.parametrize("wanted", [(), (FIRST, SECOND), (SECOND,), (dict(FIRST, mode="devdax", memmap=None), SECOND)])
+def test_memory_left_behind_stays_until_a_reboot_and_nothing_says_otherwise(broken, gone, wanted):
+    """Broken: the link to the driver of a device that is online, on which another's memmap lies, to the device itself, and to its region's driver."""
+    patient = broken("pinned-6.12")
+    for name in gone or ("/sys/bus/dax/devices/dax0.0/driver",):
+        patient.remove(name)
+    found = {entry["finding"]: entry for entry in patient.ask(*[{key: value for key, value in entry.items() if value} for entry in wanted])["findings"]
+             if entry["subject"] == {"memory_devices": ["0x1"]}}
+    assert list(found) == ["memory_left_behind"]
+    assert found["memory_left_behind"]["message"].startswith("8 memory blocks, 8 of them online, are left of a dax device that ")
+    assert patient.only("memmap_not_in_dram")["remedy"].startswith("reboot, as that memory stays until then")
+
+
+def test_memory_left_behind_of_which_nothing_else_is_left(broken):
+    """Broken: the dax device of a namespace is gone while it is online."""
+    patient = broken("pinned-6.12")
+    patient.remove("/sys/bus/dax/devices/dax1.0")
+    assert patient.only("memory_left_behind")["subject"] == {"host": "memory at 0x188000000"}
+
+
 def test_blocks_that_never_came(broken):
     patient = broken("device-6.12")
     patient.remove(MEMORY + "/memory345")
@@ -276,6 +301,8 @@ def test_declared_devices_that_fit_in_dram_one_by_one_and_not_together(broken):
     """Broken: of two devices that are to be memory, one leaves kmem, and 9 MiB of DRAM are free. The first needs 8 MiB, the other 3 MiB."""
     patient = broken("pinned-6.12")
     patient.remove("/sys/bus/dax/devices/dax3.0/driver")
+    for number in range(346, 350):
+        patient.remove(MEMORY + "/memory%d" % number)
     text = re.sub("((?:pages free|_file) +)[0-9]+", r"\g<1>0", patient.path("/proc/zoneinfo").read_text(encoding="utf-8"))
     patient.put("/proc/zoneinfo", text.replace("pages free     0", "pages free     %d" % ((9 << 8) + 123), 1))
     first, tiny = {"serial": "0x2", "memmap": "dram"}, dict(TINY, mode="system-ram", memmap="dram")
