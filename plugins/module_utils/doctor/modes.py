@@ -29,7 +29,12 @@ def device_absent(readings):
                             evidence or [(cxl.BUS, "no memory device")],
                             "correct the declaration, or see why the device is not found (PCI slot, driver cxl_pci)")
             else:
-                yield found(PROBLEM, "no region is made of %s" % who, entry.subject, evidence, "make it with memlab.testbed.cxl_region")
+                kind, names = entry.entry.type, {device.name for device in present}
+                yield found(PROBLEM, "no %s region is made of %s" % (kind, who), entry.subject,
+                            evidence + [("%s/%s/%s/size" % (cxl.BUS, device.name, kind), "%#x" % getattr(device, kind)) for device in present] +
+                            [("%s/%s/mode" % (cxl.BUS, region.name), region.mode) for region in readings.regions if names.intersection(region.members)],
+                            "make it with memlab.testbed.cxl_region" if all(getattr(device, kind) for device in present) else
+                            "correct the declared type: a %s region needs capacity of that kind on each device" % kind)
         elif entry.namespace:
             yield found(PROBLEM, "%s has no dax device" % entry.text if readings.namespaces_of(entry) else "there is no %s" % entry.text, entry.subject,
                         [("%s/%s/mode" % (nvdimm.BUS, space["name"]), space["mode"]) for space in readings.namespaces] or [(nvdimm.BUS, "no namespace")],

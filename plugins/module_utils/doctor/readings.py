@@ -282,9 +282,10 @@ class Readings(object):
         return found
 
     def region_of(self, entry):
-        """The CXL region of exactly the declared memory devices, or ``None``."""
+        """The CXL region of exactly the declared memory devices and of the declared kind, or ``None``."""
         names = tuple(device.name if device else None for device in self.memory_devices_of(entry))
-        return next((region for region in self.regions if names and region.members == names), None)
+        # Kernels before 6.3 do not tell a region's kind.
+        return next((region for region in self.regions if names and region.members == names and region.mode in (entry.entry.type, "none")), None)
 
     def namespaces_of(self, entry):
         """The namespaces that a declared entry means: by the label's name or uuid, or the info block's uuid."""

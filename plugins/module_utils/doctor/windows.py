@@ -64,17 +64,19 @@ def no_fitting_window(readings):
     if not readings.windows:
         return
     taken = {name for region in readings.regions for name in region.members}
-    groups = [(entry.subject, members) for entry in readings.wanted for members in [readings.memory_devices_of(entry)]
+    groups = [(entry.subject, members, [entry.entry.type]) for entry in readings.wanted for members in [readings.memory_devices_of(entry)]
               if members and None not in members and readings.region_of(entry) is None]
-    groups = groups or [(readings.members([device.name]), [device]) for device in readings.memory_devices if device.name not in taken and device.enabled]
-    for subject, members in groups:
-        bridges, kinds = {member.bridge for member in members}, [kind for kind in ("ram", "pmem") if all(getattr(member, kind) for member in members)]
+    groups = groups or [(readings.members([device.name]), [device], [kind for kind in ("ram", "pmem") if getattr(device, kind)])
+                        for device in readings.memory_devices if device.name not in taken and device.enabled]
+    for subject, members, kinds in groups:
+        bridges = {member.bridge for member in members}
         # A device of none that is declared may go with others; a declared set has to be met exactly.
         leading = [window for window in readings.windows if (bridges == set(window.bridges) if readings.wanted else bridges <= set(window.bridges))]
         fitting = [window for window in leading if any(getattr(window, kind) for kind in kinds)]
+        largest = max([size for window in fitting for size in _pieces(readings, window)], default=0)
         reason = ("no memory window leads to %s and nothing else" % ", ".join(sorted(map(str, bridges))) if not leading else
                   "the memory windows of its host bridge take no %s" % " or ".join(kinds or ["memory that it has"]) if not fitting else
-                  "the memory windows that fit are full" if max(_room(readings, window) for window in fitting) < region_plan.EXTENT * len(members) else None)
+                  "the memory windows that fit are full" if largest < region_plan.EXTENT * len(members) else None)
         if reason:
             yield found(PROBLEM, reason, subject, [("%s/%s" % (cxl.BUS, window.name), _described(readings, window)) for window in readings.windows],
                         "name devices that share a window, or have the firmware make one for their host bridges" if not leading else
@@ -149,8 +151,9 @@ def _pci_devices(readings):
     return [address for address in host.listdir(PCI) if (host.read_optional("%s/%s/class" % (PCI, address)) or "").startswith(CXL_MEMORY_CLASS)]
 
 
-def _room(readings, window):
-    return sum(size for unused, size in region_plan.gaps(window, readings.regions, readings.physical_map or ()))
+def _pieces(readings, window):
+    """Bytes of each free piece of a window; a region takes one."""
+    return [size for unused, size in region_plan.gaps(window, readings.regions, readings.physical_map or ())]
 
 
 def _start(readings, window, members, kind, size):
@@ -172,4 +175,4 @@ def _decoded(readings, members, start):
 
 def _described(readings, window):
     kinds = [kind for kind in ("ram", "pmem") if getattr(window, kind)]
-    return "%s; to %s; %s free" % (" and ".join(kinds) or "no memory", ", ".join(map(str, window.bridges)), mebibytes(_room(readings, window)))
+    return "%s; to %s; %s free" % (" and ".join(kinds) or "no memory", ", ".join(map(str, window.bridges)), mebibytes(sum(_pieces(readings, window))))

@@ -49,6 +49,24 @@ def test_no_window_for_this_kind_or_with_room(broken):
     assert "are full" in patient.only("no_fitting_window")["message"]
 
 
+def test_no_window_for_the_declared_kind(broken):
+    """Broken: the only window takes no persistent memory, of which the device has some, too."""
+    patient = broken("hypervisor-6.12")
+    patient.put(CXL + "/mem0/pmem/size", "0x20000000")
+    patient.put(CXL + "/decoder0.0/cap_pmem", "0")
+    pmem = {"serial": "0x1", "type": "pmem", "namespace": {"name": "data", "mode": "fsdax"}}
+    assert patient.only("no_fitting_window", pmem)["message"] == "the memory windows of its host bridge take no pmem"
+    assert patient.found("no_fitting_window") == patient.found("no_fitting_window", {"serial": "0x1", "memmap": "dram"}) == []
+
+
+def test_no_window_with_room_in_one_piece(broken):
+    """Broken: 256 MiB of a window are free on either side of what is ordinary RAM, and a region of two devices needs 512 MiB."""
+    patient = broken("wrong_order-6.12")
+    patient.edit("/proc/iomem", "110000000-20fffffff : CXL Window 0", "110000000-20fffffff : CXL Window 0\n  120000000-1ffffffff : System RAM")
+    entry = patient.only("no_fitting_window", {"memory_devices": ["0x1", "0x3"], "memmap": "dram"})
+    assert entry["message"] == "the memory windows that fit are full" and values(entry)[CXL + "/decoder0.0"].endswith("512 MiB free")
+
+
 def test_a_decoder_that_was_given_back_before_a_later_one(broken):
     """Broken: the first of two regions below a host bridge is gone, as after cxl destroy-region; its decoder still counts as used."""
     patient = broken("pinned-6.12")

@@ -27,16 +27,37 @@ TINY = {"nvdimms": ["0x1"], "namespace": {"name": "tiny", "mode": "devdax"}}
 
 @pytest.mark.parametrize("wanted, words", [
     ({"serial": "0x9", "memmap": "dram"}, "memory device 0x9 is declared, and the machine has none"),
-    ({"memory_devices": ["0x2", "0x1"], "memmap": "dram"}, "no region is made of memory device 0x2, 0x1"),
+    ({"memory_devices": ["0x2", "0x1"], "memmap": "dram"}, "no ram region is made of memory device 0x2, 0x1"),
     ({"memory_devices": ["0x9"], "type": "pmem", "namespace": {"name": "data", "mode": "fsdax"}}, "memory device 0x9 is declared, and the machine has none"),
-    # A region is there, whatever its kind, and no namespace.
-    ({"memory_devices": ["0x1"], "type": "pmem", "namespace": {"name": "data", "mode": "devdax"}}, "there is no namespace data"),
+    ({"memory_devices": ["0x1"], "type": "pmem", "namespace": {"name": "data", "mode": "devdax"}}, "no pmem region is made of memory device 0x1"),
     ({"nvdimms": ["0x1"], "namespace": {"name": "data", "mode": "devdax"}}, "there is no namespace data"),
     ({"nvdimms": ["0x1"], "namespace": {"name": "data", "mode": "fsdax"}}, "there is no namespace data"),
     ({"nvdimms": ["0x1"], "namespace": {"uuid": "b2ff7843-f6c9-409e-9662-980ff5b3f8d1", "mode": "devdax"}}, "-980ff5b3f8d1 has no dax device"),
     ({"soft_reserved": "0x240000000", "memmap": "dram"}, "starts at 0x240000000")])
 def test_a_declared_device_that_is_absent(recorded, wanted, words):
     assert words in recorded("device-6.12").only("device_absent", wanted)["message"]
+
+
+def test_a_region_of_the_other_kind_is_not_the_declared_one(broken):
+    """Broken: the region of one device is persistent, so it has no dax device. The device has no persistent capacity."""
+    patient = broken("pinned-6.12")
+    ram, pmem = {"serial": "0x1", "memmap": "device"}, {"serial": "0x1", "type": "pmem", "namespace": {"name": "data", "mode": "fsdax"}}
+    entry = patient.only("device_absent", pmem)
+    assert values(entry)[CXL + "/region0/mode"] == "ram" and values(entry)[CXL + "/mem0/pmem/size"] == "0x0"
+    assert entry["remedy"].startswith("correct the declared type: a pmem region needs capacity")
+    patient.put(CXL + "/region0/mode", "pmem")
+    patient.remove("/sys/bus/dax/devices/dax0.0")
+    entry = patient.only("device_absent", ram)
+    assert (entry["message"], entry["subject"]) == ("no ram region is made of memory device 0x1", {"memory_devices": ["0x1"]})
+    assert values(entry)[CXL + "/region0/mode"] == "pmem" and entry["remedy"] == "make it with memlab.testbed.cxl_region"
+    assert "there is no namespace data" in patient.only("device_absent", pmem)["message"]
+
+
+def test_a_region_that_does_not_tell_its_kind_may_be_the_declared_one(broken):
+    """Broken: a region's mode is taken away; Linux has it since 6.3 only."""
+    patient = broken("pinned-6.12")
+    patient.remove(CXL + "/region0/mode")
+    assert patient.found("device_absent", {"serial": "0x1", "memmap": "device"}) == []
 
 
 @pytest.mark.parametrize("uuid", ["b2ff7843-f6c9-409e-9662-980ff5b3f8d1", "8a54d998-a662-41e2-a487-b4f202e0a203"], ids=["label", "info block"])
