@@ -19,6 +19,7 @@ FINDINGS = (
     firmware.window_is_system_ram, firmware.soft_reserved_without_dax, firmware.soft_reserve_off, firmware.no_target_node,
     kernel.option_missing, kernel.module_missing, kernel.driver_not_loaded, kernel.no_ram_regions,
     regions.hypervisor_bit, regions.region_half_made, regions.decoder_left_over, regions.region_without_dax,
+    regions.region_without_nvdimm,
     modes.device_absent, modes.system_ram_unwanted, modes.mode_absent, modes.auto_online_policy,
     declared.size_unwanted, declared.made_otherwise, declared.placement_unwanted, declared.blocks_offline, declared.zone_unwanted,
     online.memory_left_behind, online.online_unasked, online.cannot_go_offline, online.pages_busy, online.blocks_absent,

@@ -35,18 +35,12 @@ def soft_reserved_without_dax(readings):
     Evidence: the range in /proc/iomem or firmware's map, and whether dax_hmem is loaded.
     Remedy: load dax_hmem (CONFIG_DEV_DAX_HMEM).
     """
-    ranges = [(IOMEM, entry.first, entry.last) for entry in readings.physical_map or () if entry.name == SOFT_RESERVED]
-    # From 7.3 on /proc/iomem does not show them; firmware's own map does.
-    ranges = ranges or [(name, first, last) for name, text, first, last in _firmware_map(readings) if text.endswith(SOFT_RESERVED)]
-    covered = [(start, start + size - 1) for device in readings.dax for start, size in device.ranges or ()]
-    covered += [(region.start, region.start + max(region.size, 1) - 1) for region in readings.regions if region.start is not None]
-    for name, first, last in ranges:
-        if not any(start <= last and end >= first for start, end in covered):
-            yield found(PROBLEM, "%s that firmware reserved for a purpose have no dax device" % mebibytes(last - first + 1), {"soft_reserved": "%#x" % first},
-                        [(name, "%#x-%#x : %s" % (first, last, SOFT_RESERVED)), ("/sys/module/dax_hmem", "loaded" if readings.loaded("dax_hmem") else None),
-                         (readings.config_name, "CONFIG_DEV_DAX_HMEM=%s" % (readings.option("DEV_DAX_HMEM") or "unknown"))],
-                        "load dax_hmem" if not readings.loaded("dax_hmem") else
-                        "dax_hmem leaves ranges inside CXL windows to CXL: make a region of them; other ranges need an entry in ACPI's SRAT or HMAT")
+    for name, first, last in _without_dax(readings):
+        yield found(PROBLEM, "%s that firmware reserved for a purpose have no dax device" % mebibytes(last - first + 1), {"soft_reserved": "%#x" % first},
+                    [(name, "%#x-%#x : %s" % (first, last, SOFT_RESERVED)), ("/sys/module/dax_hmem", "loaded" if readings.loaded("dax_hmem") else None),
+                     (readings.config_name, "CONFIG_DEV_DAX_HMEM=%s" % (readings.option("DEV_DAX_HMEM") or "unknown"))],
+                    "load dax_hmem" if not readings.loaded("dax_hmem") else
+                    "dax_hmem leaves ranges inside CXL windows to CXL: make a region of them; other ranges need an entry in ACPI's SRAT or HMAT")
 
 
 def soft_reserve_off(readings):
@@ -81,6 +75,22 @@ def no_target_node(readings):
                         [(CMDLINE, word) for word in readings.boot_words if word == "numa=off"],
                         "%sfirmware has to give the range a proximity domain (SRAT, NFIT, CEDT)" % (
                             "boot without numa=off; else " if "numa=off" in readings.boot_words else ""))
+
+
+def for_hmem(readings):
+    """Of :func:`_without_dax` what dax_hmem would make a dax device of: ranges outside CXL windows (drivers/dax/hmem/hmem.c:hmem_register_device, 6.3 to 7.3)."""
+    return [found for found in _without_dax(readings)
+            if not any(window.start <= found[2] and window.start + window.size > found[1] for window in readings.windows)]
+
+
+def _without_dax(readings):
+    """(file, first byte, last byte) of each soft-reserved range that neither a dax device nor a region has."""
+    ranges = [(IOMEM, entry.first, entry.last) for entry in readings.physical_map or () if entry.name == SOFT_RESERVED]
+    # From 7.3 on /proc/iomem does not show them; firmware's own map does.
+    ranges = ranges or [(name, first, last) for name, text, first, last in _firmware_map(readings) if text.endswith(SOFT_RESERVED)]
+    covered = [(start, start + size - 1) for device in readings.dax for start, size in device.ranges or ()]
+    covered += [(region.start, region.start + max(region.size, 1) - 1) for region in readings.regions if region.start is not None]
+    return [(name, first, last) for name, first, last in ranges if not any(start <= last and end >= first for start, end in covered)]
 
 
 def _firmware_map(readings):

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor import firmware
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import NFIT
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
 from ansible_collections.memlab.testbed.plugins.module_utils.placement.kernel import OSRELEASE, version
 
-ANY, CXL, NVDIMM, SELF = "any memory device", "CXL memory devices", "NVDIMMs", "a memmap that is declared to be on the device"
+ANY, CXL, SELF = "any memory device", "CXL memory devices", "a memmap that is declared to be on the device"
+CXL_PMEM, NVDIMM, PMEM, HMEM = "persistent CXL memory", "NVDIMMs", "persistent memory of either kind", "soft-reserved memory"
 # option, its module or None, what it is needed for, on what kind of machine, first kernel that has it
 NEEDED = (
     ("MEMORY_HOTPLUG", None, "adding memory to the running kernel", ANY, (6, 1)),
@@ -24,8 +27,12 @@ NEEDED = (
     ("CXL_PORT", "cxl_port", "the way to CXL memory devices", CXL, (6, 1)),
     ("CXL_REGION", None, "regions", CXL, (6, 1)),
     ("DEV_DAX_CXL", "dax_cxl", "dax devices of volatile regions", CXL, (6, 3)),
-    ("DEV_DAX_PMEM", "dax_pmem", "dax devices of namespaces", NVDIMM, (6, 1)),
-    ("NVDIMM_DAX", None, "namespaces in mode devdax", NVDIMM, (6, 1)),
+    ("DEV_DAX_HMEM", "dax_hmem", "dax devices of soft-reserved memory", HMEM, (6, 1)),
+    ("CXL_PMEM", "cxl_pmem", "NVDIMM regions of persistent CXL memory", CXL_PMEM, (6, 1)),
+    ("ACPI_NFIT", "nfit", "NVDIMMs", NVDIMM, (6, 1)),
+    ("BLK_DEV_PMEM", "nd_pmem", "namespaces", PMEM, (6, 1)),
+    ("DEV_DAX_PMEM", "dax_pmem", "dax devices of namespaces", PMEM, (6, 1)),
+    ("NVDIMM_DAX", None, "namespaces in mode devdax", PMEM, (6, 1)),
 )
 
 
@@ -50,7 +57,8 @@ def module_missing(readings):
     if readings.modules is None:
         return
     for option, module, purpose in _needed(readings):
-        if module and readings.option(option) != "n" and module not in readings.modules and not readings.loaded(module):
+        # What is built in may have no list that says so in a capture.
+        if module and readings.option(option) in ("m", None) and module not in readings.modules and not readings.loaded(module):
             directory = "/lib/modules/%s" % readings.release
             yield found(PROBLEM, "the module %s is not installed, needed for %s" % (module, purpose), {"host": "kernel"},
                         [(directory + "/modules.dep", "no %s" % module), (directory + "/modules.builtin", "no %s" % module)],
@@ -86,7 +94,12 @@ def no_ram_regions(readings):
 
 def _needed(readings):
     """(option, module, purpose) of what fits this machine's hardware and kernel."""
-    kinds = {ANY: readings.hot_added, CXL: bool(readings.memory_devices or readings.bus.objects), NVDIMM: bool(readings.nvdimm_regions),
-             SELF: any("device" in entry.memmaps for entry in readings.wanted)}
+    asked = [entry.entry for entry in readings.wanted]
+    kinds = {ANY: readings.hot_added, CXL: bool(readings.memory_devices or readings.bus.objects),
+             SELF: any("device" in entry.memmaps for entry in readings.wanted),
+             CXL_PMEM: any(device.pmem for device in readings.memory_devices) or any(entry.type == "pmem" for entry in asked),
+             NVDIMM: readings.host.exists(NFIT) or any(entry.nvdimms for entry in asked),
+             HMEM: any(entry.soft_reserved is not None for entry in asked) or bool(firmware.for_hmem(readings))}
+    kinds[PMEM] = bool(readings.nvdimm_regions) or kinds[CXL_PMEM] or kinds[NVDIMM]
     release = version(readings.release)
     return [(option, module, purpose) for option, module, purpose, kind, since in NEEDED if kinds[kind] and release >= since]

@@ -26,6 +26,7 @@ CMDLINE = "/proc/cmdline"
 PCI = "/sys/bus/pci/devices"
 ACPI_CXL = "/sys/bus/acpi/devices/ACPI0017:00"
 CEDT = "/sys/firmware/acpi/tables/CEDT"
+NFIT = "/sys/firmware/acpi/tables/NFIT"
 
 # name; name of the memory device; ram, pmem or none; bytes of the device it takes; name of the region it serves, or an empty text
 EndpointDecoder = collections.namedtuple("EndpointDecoder", "name memory_device mode bytes region")

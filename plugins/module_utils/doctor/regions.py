@@ -4,7 +4,7 @@
 """Findings about CXL regions that were not made to their end."""
 from __future__ import annotations
 
-from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl
+from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import CPUINFO
 
@@ -86,3 +86,23 @@ def region_without_dax(readings):
                         [("%s/%s/commit" % (cxl.BUS, region.name), "1"), ("/sys/module/dax_cxl", "loaded" if readings.loaded("dax_cxl") else None),
                          (readings.config_name, "CONFIG_DEV_DAX_CXL=%s" % (readings.option("DEV_DAX_CXL") or "unknown"))],
                         "load dax_cxl; where it is loaded, make the region again with memlab.testbed.cxl_region")
+
+
+def region_without_nvdimm(readings):
+    """A region of persistent memory is complete, and has no NVDIMM region, so no namespace can be made in it.
+
+    Evidence: the region, and whether cxl_pmem is loaded.
+    Remedy: load cxl_pmem (CONFIG_CXL_PMEM).
+    """
+    complete = [region for region in readings.regions if region.mode == "pmem" and region.size and region.committed and region.enabled]
+    files = ["%s/%s/resource" % (nvdimm.BUS, region.name) for region in readings.nvdimm_regions]
+    # It is known by where it starts, as drivers/cxl/pmem.c:cxl_pmem_region_probe makes it (6.1 to 7.3), and that is for root only.
+    if not complete or None in [readings.text(name) for name in files]:
+        return
+    starts = {readings.number(name) for name in files}
+    for region in complete:
+        if region.start is not None and region.start not in starts:
+            yield found(PROBLEM, "the region of %s has no NVDIMM region" % mebibytes(region.size), readings.members(region.members),
+                        [("%s/%s/commit" % (cxl.BUS, region.name), "1"), ("/sys/module/cxl_pmem", "loaded" if readings.loaded("cxl_pmem") else None),
+                         (readings.config_name, "CONFIG_CXL_PMEM=%s" % (readings.option("CXL_PMEM") or "unknown"))],
+                        "load cxl_pmem; where it is loaded, make the region again with memlab.testbed.cxl_region")

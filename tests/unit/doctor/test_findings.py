@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import pathlib
+import re
 
 import pytest
 
@@ -197,6 +198,38 @@ def test_an_option_and_a_module_that_are_missing(broken):
     assert "kmem is not installed" in patient.only("module_missing")["message"]
 
 
+@pytest.mark.parametrize("module, option, archive, wanted", [
+    ("cxl_pmem", "CXL_PMEM", "rich-6.12", ()), ("nd_pmem", "BLK_DEV_PMEM", "rich-6.12", ()), ("nfit", "ACPI_NFIT", "rich-6.12", ()),
+    ("dax_hmem", "DEV_DAX_HMEM", "nowindow-6.12", ()),
+    ("cxl_pmem", "CXL_PMEM", "ram_window-6.12", ({"serial": "0x1", "type": "pmem", "namespace": {"name": "data", "mode": "fsdax"}},)),
+    ("nfit", "ACPI_NFIT", "hypervisor-6.12", ({"nvdimms": ["0x1"], "namespace": {"name": "data", "mode": "fsdax"}},)),
+    ("dax_hmem", "DEV_DAX_HMEM", "hypervisor-6.12", ({"soft_reserved": "0x50000000", "memmap": "dram"},))])
+def test_a_module_that_the_memory_or_the_declaration_needs(broken, module, option, archive, wanted):
+    """Broken: the module is neither loaded nor installed; then there is no configuration, the module is built in, and it is not wanted."""
+    patient = broken(archive)
+    if patient.path("/sys/module/" + module).exists():
+        patient.remove("/sys/module/" + module)
+    patient.path(MODULES + "/modules.dep").write_text(re.sub("(?m)^.*/%s[.]ko.*\n" % module, "", patient.path(MODULES + "/modules.dep").read_text()))
+    missing = [entry for entry in patient.ask(*wanted)["findings"] if entry["finding"] == "module_missing"]
+    assert [values(entry)[MODULES + "/modules.dep"] for entry in missing] == ["no " + module]
+    config = patient.path(CONFIG).read_text()
+    patient.remove(CONFIG)
+    assert patient.found("module_missing", *wanted) == missing
+    patient.put(CONFIG, config.replace("CONFIG_%s=m" % option, "CONFIG_%s=y" % option))
+    assert patient.found("module_missing", *wanted) == []
+    patient.put(CONFIG, config)
+    assert (patient.found("module_missing") == []) is bool(wanted)
+
+
+def test_soft_reserved_memory_in_a_window_needs_no_dax_hmem(broken):
+    """Broken: the window is soft-reserved, and dax_hmem, which leaves such memory to CXL, is not installed."""
+    patient = broken("hypervisor-6.12")
+    patient.edit("/proc/iomem", "CXL Window 0\n", "CXL Window 0\n  110000000-11fffffff : Soft Reserved\n")
+    patient.edit(MODULES + "/modules.dep", "kernel/drivers/dax/hmem/dax_hmem.ko.xz:\n", "")
+    assert patient.only("soft_reserved_without_dax")["subject"] == {"soft_reserved": "0x110000000"}
+    assert patient.found("module_missing") == []
+
+
 def test_a_configuration_in_proc(broken):
     patient = broken("pinned-6.12")
     patient.path("/proc/config.gz").write_bytes(gzip.compress(b"CONFIG_CXL_REGION=y\n"))
@@ -278,3 +311,21 @@ def test_a_region_without_dax_device(broken):
     patient.remove("/sys/bus/dax/devices/dax0.0")
     patient.edit("/proc/iomem", "      a90000000-acfffffff : System RAM (kmem)\n", "")
     assert patient.only("region_without_dax")["subject"] == {"memory_devices": ["0x1"]}
+
+
+def test_a_persistent_region_without_nvdimm_region(broken):
+    """Broken: a region's kind and what came of it; then an NVDIMM region that starts there, and one whose start cannot be read."""
+    patient = broken("pinned-6.12")
+    patient.put(CXL + "/region0/mode", "pmem")
+    patient.remove("/sys/bus/dax/devices/dax0.0")
+    entry = patient.only("region_without_nvdimm")
+    assert (entry["severity"], entry["subject"]) == ("problem", {"memory_devices": ["0x1"]})
+    assert values(entry) == {CXL + "/region0/commit": "1", "/sys/module/cxl_pmem": "loaded", CONFIG: "CONFIG_CXL_PMEM=m"}
+    assert entry["remedy"].startswith("load cxl_pmem")
+    start = "/sys/bus/nd/devices/region1/resource"
+    patient.put(start, patient.path(CXL + "/region0/resource").read_text().strip())
+    assert patient.found("region_without_nvdimm") == []
+    patient.remove(start)
+    answer = patient.ask()
+    assert "region_without_nvdimm" not in [entry["finding"] for entry in answer["findings"]]
+    assert start in [entry["file"] for entry in answer["unseen"]]

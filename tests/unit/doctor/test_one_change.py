@@ -37,6 +37,9 @@ CASES = [
     Case("a line of the list of modules", "module_missing", "hypervisor-6.12", DEP, ("kernel/drivers/dax/device_dax.ko.xz:\n", ""), (), "problem",
          {"host": "kernel"}, {DEP: "no device_dax", "/lib/modules/%s/modules.builtin" % RELEASE: "no device_dax"},
          "install the modules that belong to the kernel " + RELEASE),
+    Case("a line of the list of modules", "module_missing", "hypervisor-6.12", DEP, ("kernel/drivers/dax/hmem/dax_hmem.ko.xz:\n", ""),
+         ({"soft_reserved": "0x50000000", "memmap": "dram"},), "problem", {"host": "kernel"}, {DEP: "no dax_hmem"},
+         "install the modules that belong to the kernel " + RELEASE),
     Case("free pages and those of files", "not_enough_dram", "pinned-6.12", "/proc/zoneinfo", re.compile("((?:pages free|_file) +)[0-9]+"), ALL_PINNED,
          "problem", {"namespace": "tiny"}, {"/proc/zoneinfo": "0.0 MiB free above the watermarks in kernel zones of node 0",
                                             DAX + "/dax2.0/size": "199229440", DAX + "/dax2.0/memmap_on_memory": "0"},
@@ -110,17 +113,17 @@ def test_one_change_and_one_finding(broken, case):
 
 
 def test_each_option_that_is_needed(broken):
-    """Changed: one line of the kernel's configuration, which is there in the capture, for each option."""
-    patient = broken("pinned-6.12")
-    before, whole = kinds(patient.ask(FIRST)), patient.path(CONFIG).read_text(encoding="utf-8")
+    """Changed: one line of the kernel's configuration, which is there in the capture, for each option. Of its kinds of memory, soft-reserved is declared alone."""
+    patient, wanted = broken("rich-6.12"), (FIRST, {"soft_reserved": "0x240000000", "memmap": "dram"})
+    before, whole = kinds(patient.ask(*wanted)), patient.path(CONFIG).read_text(encoding="utf-8")
     for option, *unused in kernel.NEEDED:
         text, count = re.subn("(?m)^CONFIG_%s=.*\n" % option, "", whole)
         assert count == 1, option
         patient.path(CONFIG).write_text(text, encoding="utf-8")
-        (entry,) = [entry for entry in patient.ask(FIRST)["findings"] if entry["finding"] == "option_missing"]
+        (entry,) = [entry for entry in patient.ask(*wanted)["findings"] if entry["finding"] == "option_missing"]
         assert (entry["severity"], entry["subject"]) == ("problem", {"host": "kernel"})
         assert entry["evidence"] == [{"file": CONFIG, "value": "CONFIG_%s is not set" % option}] and entry["remedy"] == "use a kernel with CONFIG_%s" % option
-        assert [found for found in kinds(patient.ask(FIRST)) if found[1] != "option_missing"] == before
+        assert [found for found in kinds(patient.ask(*wanted)) if found[1] != "option_missing"] == before
 
 
 def test_the_hypervisor_bit_does_no_harm_to_regions_that_are_there(broken):
