@@ -7,7 +7,7 @@ from __future__ import annotations
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import NOTICE, PROBLEM, found, mebibytes, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import CMDLINE
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
-from ansible_collections.memlab.testbed.plugins.module_utils.placement.physical_map import IOMEM, SOFT_RESERVED, ordinary_ram
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.physical_map import IOMEM, SOFT_RESERVED, SYSTEM_RAM, ordinary_ram
 
 FIRMWARE_MAP = "/sys/firmware/memmap"
 
@@ -77,8 +77,18 @@ def no_target_node(readings):
                             "boot without numa=off; else " if "numa=off" in readings.boot_words else ""))
 
 
+def lies_at(readings, address):
+    """(kind, evidence) of a physical address: ``SYSTEM_RAM`` for RAM since boot, ``SOFT_RESERVED``, or ``None`` for anything else; what there is around it."""
+    ranges = [entry for entry in readings.physical_map or () if entry.first <= address <= entry.last]
+    listed = [(name, text) for name, text, first, last in _firmware_map(readings) if first <= address <= last]
+    evidence = [(IOMEM, "%#x-%#x : %s" % entry[:3]) for entry in ranges] or [(IOMEM, "nothing at %#x" % address if readings.physical_map else None)]
+    # The command line can reserve what firmware lists as RAM (memmap=), so its map counts only where it says that.
+    words = [entry.name for entry in ranges] + [SOFT_RESERVED for unused, text in listed if text.endswith(SOFT_RESERVED)]
+    return next((word for word in (SYSTEM_RAM, SOFT_RESERVED) if word in words), None), evidence + listed
+
+
 def for_hmem(readings):
-    """Of :func:`_without_dax` what dax_hmem would make a dax device of: ranges outside CXL windows (drivers/dax/hmem/hmem.c:hmem_register_device, 6.3 to 7.3)."""
+    """Of :func:`_without_dax` what dax_hmem makes dax devices of: ranges outside CXL windows (drivers/dax/hmem/hmem.c:hmem_register_device, 6.3 to 7.3)."""
     return [found for found in _without_dax(readings)
             if not any(window.start <= found[2] and window.start + window.size > found[1] for window in readings.windows)]
 

@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 from ansible_collections.memlab.testbed.plugins.module_utils.devices import cxl, nvdimm
+from ansible_collections.memlab.testbed.plugins.module_utils.doctor import firmware
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.finding import PROBLEM, found, when
 from ansible_collections.memlab.testbed.plugins.module_utils.doctor.readings import AUTO_ONLINE
 from ansible_collections.memlab.testbed.plugins.module_utils.memory.blocks import MEMORY
 from ansible_collections.memlab.testbed.plugins.module_utils.placement import devices
+from ansible_collections.memlab.testbed.plugins.module_utils.placement.physical_map import SOFT_RESERVED, SYSTEM_RAM
 
 
 def device_absent(readings):
     """A declared device is not there: no such memory device, no region of it, no such namespace, or no dax device.
 
-    Evidence: the memory devices, namespaces or dax devices that there are.
-    Remedy: correct the declaration, or make what is missing (memlab.testbed.cxl_region, memlab.testbed.pmem_namespace).
+    Evidence: the memory devices, namespaces or dax devices that there are; of a soft-reserved range, what /proc/iomem and firmware's map have there.
+    Remedy: correct the declaration, or make what is missing (memlab.testbed.cxl_region, memlab.testbed.pmem_namespace); for ordinary RAM, the firmware setting.
     """
     for entry in readings.wanted:
         if readings.dax_of(entry) if entry.dax else readings.namespaces_of(entry):
@@ -40,9 +42,13 @@ def device_absent(readings):
                         [("%s/%s/mode" % (nvdimm.BUS, space["name"]), space["mode"]) for space in readings.namespaces] or [(nvdimm.BUS, "no namespace")],
                         "make the namespace%s with memlab.testbed.pmem_namespace" % (", in mode devdax," if entry.dax else ""))
         elif not present:
-            yield found(PROBLEM, "no dax device starts at %s" % entry.subject["soft_reserved"], entry.subject,
-                        [(devices.DAX, ", ".join(device.name for device in readings.dax) or "no dax device")],
-                        "look at what firmware reserved (/sys/firmware/memmap, /proc/iomem), and whether the module dax_hmem is loaded")
+            kind, evidence = firmware.lies_at(readings, entry.soft_reserved)
+            said = ", which is ordinary RAM since boot" if kind == SYSTEM_RAM else ""
+            yield found(PROBLEM, "no dax device starts at %s%s" % (entry.subject["soft_reserved"], said), entry.subject,
+                        [(devices.DAX, ", ".join(device.name for device in readings.dax) or "no dax device")] + evidence,
+                        "set the firmware to hand it over as specific-purpose memory (EFI_MEMORY_SP, soft-reserved), or correct the declaration"
+                        if kind == SYSTEM_RAM else "load dax_hmem; a range is declared by its first address" if kind == SOFT_RESERVED else
+                        "declare a range that is soft-reserved (/sys/firmware/memmap, /proc/iomem), and see whether the module dax_hmem is loaded")
 
 
 def system_ram_unwanted(readings):

@@ -53,6 +53,32 @@ def test_a_region_of_the_other_kind_is_not_the_declared_one(broken):
     assert "there is no namespace data" in patient.only("device_absent", pmem)["message"]
 
 
+RAM = "0x100000-0x3ffdcfff : System RAM"
+
+
+@pytest.mark.parametrize("archive, address, said, evidence, remedy", [
+    ("hypervisor-6.12", "0x20000000", "0x20000000, which is ordinary RAM since boot", {"/proc/iomem": RAM, "/sys/firmware/memmap/2": RAM},
+     "set the firmware to hand it over as specific-purpose memory"),
+    ("hypervisor-6.12", "0x1000000000", "0x1000000000", {"/proc/iomem": "nothing at 0x1000000000", "/sys/firmware/memmap/2": None}, "declare a range that"),
+    ("hypervisor-6.12", "0x110000000", "0x110000000", {"/proc/iomem": "0x110000000-0x20fffffff : CXL Window 0"}, "declare a range that"),
+    # Firmware listed it as RAM, and the command line reserved it.
+    ("nowindow-6.12", "0x20000000", "0x20000000", {"/proc/iomem": "0x20000000-0x2fffffff : Soft Reserved",
+                                                   "/sys/firmware/memmap/2": "0x100000-0x3ffdbfff : System RAM"}, "load dax_hmem"),
+    ("fresh", "0x20000000", "0x20000000", {"/proc/iomem": None}, "declare a range that")])
+def test_what_lies_at_a_declared_soft_reserved_range_without_dax_device(recorded, archive, address, said, evidence, remedy):
+    entry = recorded(archive).only("device_absent", {"soft_reserved": address, "memmap": "dram"})
+    assert entry["message"] == "no dax device starts at " + said and entry["subject"] == {"soft_reserved": address}
+    assert {name: values(entry).get(name) for name in evidence} == evidence and entry["remedy"].startswith(remedy)
+
+
+def test_a_soft_reserved_range_that_firmware_alone_shows(broken):
+    """Broken: firmware's map, as on 7.3, where the physical map does not show such ranges."""
+    patient = broken("hypervisor-6.12")
+    patient.put("/sys/firmware/memmap/7/type", "Soft Reserved")
+    entry = patient.only("device_absent", {"soft_reserved": "0xfd00000000", "memmap": "dram"})
+    assert values(entry)["/sys/firmware/memmap/7"] == "0xfd00000000-0xffffffffff : Soft Reserved" and entry["remedy"].startswith("load dax_hmem")
+
+
 def test_a_region_that_does_not_tell_its_kind_may_be_the_declared_one(broken):
     """Broken: a region's mode is taken away; Linux has it since 6.3 only."""
     patient = broken("pinned-6.12")

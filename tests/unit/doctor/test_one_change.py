@@ -113,7 +113,7 @@ def test_one_change_and_one_finding(broken, case):
 
 
 def test_each_option_that_is_needed(broken):
-    """Changed: one line of the kernel's configuration, which is there in the capture, for each option. Of its kinds of memory, soft-reserved is declared alone."""
+    """Changed: one line of the kernel's configuration, which is there in the capture, for each option. It has no soft-reserved memory but by declaration."""
     patient, wanted = broken("rich-6.12"), (FIRST, {"soft_reserved": "0x240000000", "memmap": "dram"})
     before, whole = kinds(patient.ask(*wanted)), patient.path(CONFIG).read_text(encoding="utf-8")
     for option, *unused in kernel.NEEDED:
