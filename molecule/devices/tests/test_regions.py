@@ -168,7 +168,7 @@ def test_what_cannot_be_made_is_refused_with_the_reason(refused, run):
     assert 0 not in codes, "the kernel takes what the module refuses"
 
 
-def test_order_of_addresses_behind_one_host_bridge(regions, refused, run, look):
+def test_order_of_addresses_behind_one_host_bridge(controller, regions, refused, run, look):
     """What the kernel answers with "failed to set target0", in both of its forms."""
     across, third, fourth = {"memory_devices": ["0x1", "0x3"]}, {"memory_devices": ["0x3"]}, {"memory_devices": ["0x4"]}
     before = look()
@@ -177,7 +177,11 @@ def test_order_of_addresses_behind_one_host_bridge(regions, refused, run, look):
     assert json.loads(run("python3", "-c", ASK, json.dumps([[1, "pmem", [5]]]))) != [0]
     regions(*absent(across), third, fourth)
     regions(*absent(third))
-    refused(([across], "host bridge pci0000:0f has decoders of removed regions before that of the region of serial 0x4"),)
+    why = "host bridge pci0000:0f has decoders of removed regions before that of the region of serial 0x4"
+    refused(([across], why),)
+    said = controller.module(GUEST, "memory_doctor", wanted=[dict(across, memmap="dram")])
+    assert said.code == 0, said.output
+    assert [why in entry["message"] for entry in said.result["findings"] if entry["finding"] == "no_decoder"] == [True]
     assert json.loads(run("python3", "-c", ASK, json.dumps([[2, "ram", [1, 3]]]))) != [0]
     regions(*absent(fourth))
     assert look() == before

@@ -139,6 +139,9 @@ def test_pinned_pages_do_not_last_for_ever(guest, ids, programs):
     answer = guest.refusal(done, "memory block %d could not be put offline (ETIMEDOUT): its pages stay busy" % stuck, "migration failure (pinned)")
     assert answer["devices"][0]["results"][-1]["errno"] == "ETIMEDOUT"
     assert left[stuck] == "Movable"
+    said = guest.module("memory_doctor", wanted=[])
+    assert said.code == 0, said.output
+    assert [entry["subject"] for entry in said.result["findings"] if entry["finding"] == "pages_busy"] == [SECOND]
     assert guest.memory_blocks(dict(SECOND, state="offline")).code == 0
     assert guest.online() == {}
 
