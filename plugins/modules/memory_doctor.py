@@ -18,7 +18,7 @@ options:
     description:
       - What the host's memory devices are declared to be, the inventory variable C(memory_devices) as the role C(memlab.testbed.memory_devices) takes
         it. A mistake in any key is an error.
-      - Without it, only what contradicts itself or cannot work is a problem.
+      - Without it, only what contradicts itself or cannot work is a problem, and memory that came online unasked is not told from memory that somebody wanted.
     type: list
     elements: dict
     default: []
