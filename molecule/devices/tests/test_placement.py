@@ -248,16 +248,40 @@ def test_a_memmap_drawn_to_a_device(controller, regions, done, place, blocks, st
     given_back(controller, dict(ONE, state="offline"), dict(TWO, state="offline"))
 
 
+def test_memory_that_a_driver_left_behind_is_still_a_devices(controller, open_guest, regions, done, place, blocks, state):
+    """Unbound while blocks are online: they stay until a reboot, and the kernel would put another's memmap there. The last test: the guest starts anew."""
+    guest = open_guest(GUEST)
+    done("cxl_region", "regions", ONE, TWO)
+    place(dict(ONE, memmap="device", offline=True), dict(TWO, mode="devdax", offline=True))
+    blocks(dict(ONE, zone="kernel", count="2"))
+    guest.shell("echo %s > /sys/bus/dax/drivers/kmem/unbind" % state()["devices"]["0x1"]["dax"])
+    try:
+        left = state()
+        assert left["devices"]["0x1"]["driver"] is None
+        refused = controller.module(GUEST, "dax_device", devices=[dict(TWO, memmap="dram", allow_data_loss=True)])
+        refused.refusal("its memmap would not go to DRAM", "online in a kernel zone of node %d" % regions)
+        assert state() == left
+        said = controller.module(GUEST, "memory_doctor", wanted=[dict(serial="0x1", memmap="device"), dict(serial="0x2", memmap="dram")])
+        assert said.code == 0, said.output
+        found = {entry["finding"]: entry for entry in said.result["findings"]}
+        assert found["memory_left_behind"]["subject"] == ONE and found["memory_left_behind"]["message"].startswith("8 memory blocks, 2 of them online")
+    finally:
+        powercycle(controller)
+
+
 def given_back(controller, *entries):
     """Whether the blocks went offline. What the kernel itself has put into its zone there (7.3 does so at once) stays until a new start."""
     gone = controller.module(GUEST, "memory_blocks", devices=list(entries))
     if gone.code == 0:
         return True
     gone.refusal("could not be put offline (EBUSY): it holds pages that cannot be moved away")
-    file = controller.environment["MEMLAB_TESTBED"]
-    started = controller.module("localhost", "qemu_guest", testbed_file=file, name=GUEST, state="powercycled")
-    assert started.code == 0, started.output
+    powercycle(controller)
     return False
+
+
+def powercycle(controller):
+    started = controller.module("localhost", "qemu_guest", testbed_file=controller.environment["MEMLAB_TESTBED"], name=GUEST, state="powercycled")
+    assert started.code == 0, started.output
 
 
 def placement(controller, name):
