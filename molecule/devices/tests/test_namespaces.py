@@ -228,6 +228,14 @@ def test_a_change_leaves_its_neighbours_as_they_are(controller, guest, digests):
     del before[found["bare"]["device"]], found["bare"], now["bare"]
     assert now == found
     assert guest.ask("digest", list(before)) == before
+    # removed and made again
+    changed = {"nvdimms": ["0x1"], "name": "bare", "mode": "raw", "size": str(SIZES["bare"]), "allow_data_loss": True}
+    for state in ("absent", "present"):
+        done = controller.module(GUEST, "pmem_namespace", namespaces=[dict(changed, state=state)])
+        assert done.code == 0, done.output
+        assert {name: entry for name, entry in guest.namespaces().items() if name != "bare"} == found
+        assert guest.ask("digest", list(before)) == before
+    assert guest.namespaces()["bare"]["mode"] == "raw"
 
 
 def test_the_facts_show_them(controller, guest):

@@ -71,6 +71,18 @@ block = -(-int(open("/sys/bus/dax/devices/%s/mapping0/start" % dax).read(), 16) 
 put("/sys/devices/system/memory/memory%d/state" % block, {"online": "online_movable", "offline": "offline"}[sys.argv[1]])
 """
 
+# The checksum of the first megabyte of the one pmem device, filled with random bytes before if that is asked for.
+MEGABYTE = """
+import glob, hashlib, os, sys
+device, = glob.glob("/dev/pmem*")
+with open(device, "rb+", buffering=0) as stream:
+    if sys.argv[1:] == ["fill"]:
+        stream.write(os.urandom(1 << 20))
+        os.fsync(stream.fileno())
+        stream.seek(0)
+    print(hashlib.sha256(stream.read(1 << 20)).hexdigest())
+"""
+
 # After a test that failed: no block online, no namespace, no region.
 NOTHING_LEFT = """
 for block in /sys/devices/system/memory/memory[0-9]*; do
@@ -203,12 +215,15 @@ def test_no_persistent_region_goes_with_its_namespaces(regions, refused, run, lo
     before = look()
     nvdimm = regions(PMEM)["regions"][0]["nvdimm_region"]
     run("ndctl", "create-namespace", "--region=" + nvdimm, "--mode=fsdax", "--map=mem", "--name=store")
+    held = run("python3", "-c", MEGABYTE, "fill")
     refused((absent(PMEM), "has 1 namespace: remove them first with memlab.testbed.pmem_namespace, or say allow_data_loss: true"),)
+    assert run("python3", "-c", MEGABYTE) == held
     regions(dict(absent(PMEM)[0], allow_data_loss=True))
     assert look() == before
-    # the label lies on the device
+    # the label lies on the device, and so does all else
     report = regions(PMEM)["regions"][0]
     assert look()["namespaces"] == ["store"] and [entry["name"] for entry in report["namespaces"]] == ["store"]
+    assert run("python3", "-c", MEGABYTE) == held
     run("ndctl", "destroy-namespace", "--force", "--region=" + report["nvdimm_region"], "all")
 
     # Memory in use: cxl disable-region would take it away from under the kernel, which does not live long after that.
