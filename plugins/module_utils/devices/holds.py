@@ -20,9 +20,9 @@ from ansible_collections.memlab.testbed.plugins.module_utils.errors import Testb
 AUTOPROBE = "/sys/bus/dax/drivers_autoprobe"
 AUTO_ONLINE = "/sys/devices/system/memory/auto_online_blocks"
 NOTES = lock.DIRECTORY + "/held.json"
-# Where the name of a device is written that a driver is not to take by name any more: what was put on its list for a moment is noted, too.
 DISABLED = "disabled"  # what a region or namespace is held at, see :mod:`disabled`
 _CAN_BE_DISABLED = re.compile(r"/sys/bus/(nd|cxl)/devices/(region[0-9]+|namespace[0-9]+\.[0-9]+)")
+# Where the name of a device is written that a driver is not to take by name any more: what was put on its list for a moment is noted, too.
 _REMOVE_ID = re.compile("/sys/bus/dax/drivers/(kmem|device_dax)/remove_id")
 
 

@@ -313,7 +313,7 @@ def test_a_signal_as_the_holds_end_is_undone(made):
 
 
 def test_what_a_device_of_volatile_memory_holds_counts_in_mode_devdax(made):
-    """A program may have written it; without a driver nobody has."""
+    """A program may come back for it. Without a driver, as a region is made, it counts for nothing."""
     made.filled = {"dax0.0": 4096}
     system_ram.apply(made, wanted())
     before = made.dax_state()
