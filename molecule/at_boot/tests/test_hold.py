@@ -41,7 +41,7 @@ def test_a_module_ends_the_hold_of_a_service_that_cannot_run(controller, open_gu
     guest.shell("mv /usr/local/lib/memlab/memory-at-boot.pyz /root")
     try:
         assert restart(controller, guest).startswith("degraded\n")
-        assert (guest.policies()[0], guest.left_behind(), guest.online()) == ("0", ["at-boot", "lock"], {})
+        assert (guest.policies()[0], guest.left_behind(), guest.online()) == ("0", ["at-boot"], {})
         done = guest.module("dax_device", devices=[SOFT])
         assert done.code == 0, done.output
         assert done.result["repaired"] == ["the hold on /sys/bus/dax/drivers_autoprobe since early boot is ended, as memlab-memory.service had not"]
