@@ -58,7 +58,7 @@ options:
       allow_data_loss:
         description:
           - Allow what a device in mode devdax holds to be lost. Its contents carry no signature, so they count as data unless they read as zero, be the memory
-            persistent or not, and also where they are only what was left of system RAM. A namespace's label does not count: it stays as it is.
+            persistent or not, and also where they are only what was left of system RAM. A namespace's label does not count, since it stays as it is.
           - What is open or mapped is never taken away.
         type: bool
         default: false
