@@ -38,6 +38,7 @@ def keep(place=PLACE):
         if code is None:
             code = compiling(pathname, source)
             _put(name, code)
+        _imp._fix_co_filename(code, pathname)  # each archive has a path of its own
         return code
 
     zipimport._compile_source = compiled

@@ -13,7 +13,7 @@ import zipfile
 import pytest
 from ansible_collections.memlab.testbed.plugins.module_utils.emulation import bytecode, guest_tree
 
-LOOK = "import site, sys; site.addsitedir(sys.argv[1]); sys.path.insert(0, sys.argv[2]); import sent; print(sent.WORD)"
+LOOK = "import site, sys; site.addsitedir(sys.argv[1]); sys.path.insert(0, sys.argv[2]); import sent; print(sent.WORD, sent.call())"
 
 
 @pytest.fixture(name="sent")
@@ -27,9 +27,11 @@ def run_what_was_sent(tmp_path):
 
     def run(word, archive="module.zip"):
         with zipfile.ZipFile(tmp_path / archive, "w") as stream:
-            stream.writestr("sent.py", "WORD = %r\n" % word)
+            stream.writestr("sent.py", "WORD = %r\ndef call():\n    return call.__code__.co_filename\n" % word)
         done = subprocess.run([sys.executable, "-c", LOOK, site, tmp_path / archive], stdout=subprocess.PIPE, text=True, check=True)
-        return done.stdout.strip(), sorted(place.iterdir()) if place.is_dir() else []
+        said, path = done.stdout.split()
+        assert path == str(tmp_path / archive / "sent.py")
+        return said, sorted(place.iterdir()) if place.is_dir() else []
 
     run.place = place
     return run
@@ -38,7 +40,7 @@ def run_what_was_sent(tmp_path):
 def test_a_source_is_compiled_once(sent):
     word, (kept,) = sent("one")
     assert (word, sent.place.stat().st_mode & 0o777) == ("one", 0o700)
-    kept.write_bytes(marshal.dumps(compile("WORD = 'kept'", "sent.py", "exec")))
+    kept.write_bytes(marshal.dumps(compile("WORD = 'kept'\ndef call():\n    return call.__code__.co_filename", "elsewhere.py", "exec")))
     assert sent("one", "another.zip") == ("kept", [kept])
     word, both = sent("two")
     assert (word, len(both)) == ("two", 2)
