@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """On a tuned guest: Python keeps what it has compiled of a module's archive.
 
-Ansible sends a module as a zip archive of its sources, and Python compiles all of them each time. Under TCG that is a third of what a module costs, or more. So what
-was compiled is kept, by a hash of the source, and by the interpreter. This file is put on the image as it is, with a line that has every interpreter call
-:func:`keep`.
+Ansible sends a module as a zip archive of its sources, and Python compiles all of them each time. Under TCG that is a third of what a module costs, or more.
+So what was compiled is kept, by a hash of the source, and by the interpreter. This file is put on the image as it is, with a line that has every interpreter
+call :func:`keep`.
 """
 from __future__ import annotations
 
