@@ -96,11 +96,11 @@ print(json.dumps(found))
 """
 
 
-# A program that has a device mapped.
-MAPPED = """import mmap, os, sys, time
+# A program that has a device mapped, until it is killed.
+MAPPED = """import mmap, os, signal, sys
 window = mmap.mmap(os.open("/dev/" + sys.argv[1], os.O_RDWR), 2 << 20)
 print("ready", flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
